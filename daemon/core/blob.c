@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/blob.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct blob *blob_create(size_t capacity)
+{
+	if (capacity > SIZE_MAX - sizeof(struct blob))
+		return NULL;
+	struct blob *blob = malloc(sizeof(*blob) + capacity);
+	if (blob) {
+		blob->refs = 1;
+		blob->size = 0;
+		blob->capacity = capacity;
+	}
+	return blob;
+}
+
+struct blob *blob_copy(const void *data, size_t size)
+{
+	struct blob *blob = blob_create(size);
+	if (blob && size > 0) {
+		memcpy(blob->data, data, size);
+		blob->size = size;
+	}
+	return blob;
+}
+
+struct blob *blob_grow(struct blob *blob, size_t capacity)
+{
+	assert(blob->refs == 1);
+	if (capacity <= blob->capacity)
+		return blob;
+	if (capacity > SIZE_MAX - sizeof(struct blob))
+		return NULL;
+	struct blob *grown = realloc(blob, sizeof(*blob) + capacity);
+	if (grown)
+		grown->capacity = capacity;
+	return grown;
+}
+
+struct blob *blob_ref(struct blob *blob)
+{
+	if (blob)
+		blob->refs++;
+	return blob;
+}
+
+void blob_unref(struct blob *blob)
+{
+	if (!blob)
+		return;
+	assert(blob->refs > 0);
+	if (--blob->refs == 0)
+		free(blob);
+}
