@@ -11,7 +11,7 @@
 
 struct blob {
 	unsigned refs;
-	size_t size;	 /* bytes used */
+	size_t size;     /* bytes used */
 	size_t capacity; /* bytes of data[] */
 	uint8_t data[];
 };

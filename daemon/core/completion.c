@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How tasks and jobs end: what workers answer, what is lost with them, and what then becomes of the
+ * job. core_end_job() is the only way out of waiting and running, so that each job has one outcome.
+ */
+#include <assert.h>
+#include <errno.h>
+
+#include "core/core.h"
+#include "core/publish.h"
+#include "core/results.h"
+
+/* Bytes that a message needs around a job's value. */
+#define ENVELOPE_BYTES 512
+/* What a kept job costs beyond its value. */
+#define KEPT_BYTES (sizeof(struct job) + 64)
+
+static void free_job(struct core *core, struct job *job)
+{
+	struct session *session = job->session;
+	struct subscription *subscription;
+	while ((subscription = LIST_FIRST(&job->subscriptions)))
+		core_drop_subscription(core, subscription);
+	job_table_remove(&core->jobs, job->id);
+	job_destroy(job);
+	core_session_unref(core, session);
+}
+
+/* ---- keeping what has finished ---- */
+
+void core_forget_job(struct core *core, struct job *job)
+{
+	struct user *user = job->user;
+	assert(job->kept);
+	job->kept = false;
+	core->kept_count--;
+	TAILQ_REMOVE(&user->kept, job, in_queue);
+	TAILQ_REMOVE(&job->session->kept, job, in_session);
+	account_release(&job->session->account, RESOURCE_RETAINED_BYTES, job->charged_bytes);
+	if (TAILQ_EMPTY(&user->kept))
+		timer_heap_clear(&core->timers, &user->retention_timer);
+	if (job->assigned == 0)
+		free_job(core, job);
+}
+
+/* Room for so many bytes more, where need be made by forgetting the oldest. */
+static bool charge_kept(struct core *core, struct session *session, uint64_t bytes)
+{
+	while (account_charge(&session->account, RESOURCE_RETAINED_BYTES, bytes)) {
+		const struct account_limit *limit = &core->session_limits[RESOURCE_RETAINED_BYTES];
+		bool session_full =
+			session->account.used[RESOURCE_RETAINED_BYTES] + bytes > limit->value;
+		struct job *oldest =
+			TAILQ_FIRST(session_full ? &session->kept : &session->user->kept);
+		if (!oldest)
+			return false;
+		core_forget_job(core, oldest);
+	}
+	return true;
+}
+
+static bool keep_job(struct core *core, struct job *job, uint64_t now_us)
+{
+	uint64_t bytes = job->outcome.value.size + KEPT_BYTES;
+	struct user *user = job->user;
+	if (core->stopping || !charge_kept(core, job->session, bytes))
+		return false;
+	blob_unref(job->request.blob);
+	job->request = (struct span){0};
+	job->charged_bytes = bytes;
+	job->kept = true;
+	core->kept_count++;
+	if (TAILQ_EMPTY(&user->kept))
+		timer_heap_set(&core->timers, &user->retention_timer,
+			       now_us + core->limits.retained_seconds * 1000000);
+	TAILQ_INSERT_TAIL(&user->kept, job, in_queue);
+	TAILQ_INSERT_TAIL(&job->session->kept, job, in_session);
+	return true;
+}
+
+void core_expire_kept(struct core *core, struct user *user, uint64_t now_us)
+{
+	uint64_t age_us = core->limits.retained_seconds * 1000000;
+	struct job *job;
+	while ((job = TAILQ_FIRST(&user->kept))) {
+		if (job->since_us + age_us > now_us) {
+			timer_heap_set(&core->timers, &user->retention_timer,
+				       job->since_us + age_us);
+			return;
+		}
+		core_forget_job(core, job);
+	}
+}
+
+/* ---- the end of a job ---- */
+
+void core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us)
+{
+	struct worker *worker;
+	if (drop)
+		job_drop_tasks(job);
+	if (job->assigned == 0)
+		return;
+	TAILQ_FOREACH (worker, &job->function->pool->workers, in_pool) {
+		uint32_t end = worker->next_seq;
+		for (uint32_t seq = worker->oldest_seq; seq != end && worker->pending > 0; seq++) {
+			struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
+			if (!chunk->pending || chunk->seq != seq || chunk->job != job)
+				continue;
+			chunk->dropped = drop;
+			core_take_back(core, worker, chunk, now_us);
+		}
+	}
+}
+
+static void leave_session(struct job *job)
+{
+	struct session *session = job->session;
+	TAILQ_REMOVE(&session->jobs, job, in_session);
+	if (!job->async)
+		HASH_DELETE(by_msgid, session->by_msgid, job);
+	account_release(&session->account, RESOURCE_JOBS, 1);
+	account_release(&session->account, RESOURCE_QUEUED_BYTES, job->charged_bytes);
+}
+
+static void tell_submitter(struct core *core, struct job *job)
+{
+	struct session *session = job->session;
+	if (!session->peer)
+		return;
+	if (job->async)
+		publish_result_to(core, job, session);
+	else
+		core_reply(core, session, job->msgid, &job->outcome);
+}
+
+static void tell_waiters(struct core *core, struct job *job)
+{
+	struct wait *wait;
+	while ((wait = LIST_FIRST(&job->waits))) {
+		core_reply(core, wait->session, wait->msgid, &job->outcome);
+		core_drop_wait(core, wait);
+	}
+}
+
+void core_end_job(struct core *core, struct job *job, enum job_event event, struct outcome outcome,
+		  uint64_t now_us)
+{
+	uint32_t left = job_tasks_left(job);
+	job->function->pool->waiting -= left;
+	job_step(job, event, now_us);
+	core->stats.ended[job->state]++;
+	if (job->queued)
+		fair_queue_remove(job->flow, job);
+	core_recall(core, job, true, now_us);
+	leave_session(job);
+	core_mark_dirty(core, job->function->pool);
+
+	job->outcome = outcome;
+	if (outcome.code != ERR_NONE)
+		job->outcome = error_with_int(outcome, "job", (int64_t)job->id);
+	tell_submitter(core, job);
+	tell_waiters(core, job);
+	publish_result(core, job, job->async ? job->session : NULL);
+	publish_job(core, job);
+
+	if (job->async && !job->outcome.value.blob)
+		job->outcome.value = span_hold(job->outcome.value);
+	bool kept = job->async && job->outcome.value.size > 0 && keep_job(core, job, now_us);
+	if (!kept && job->assigned == 0)
+		free_job(core, job);
+}
+
+/* ---- the end of tasks ---- */
+
+static void succeed_map(struct core *core, struct job *job, uint64_t now_us)
+{
+	struct outcome outcome = {0};
+	if (job->stream) {
+		struct procpool_writer w;
+		procpool_writer_init(&w);
+		procpool_write_uint(&w, job->whole.count);
+		struct blob *blob = w.error ? NULL : blob_copy(w.data, w.size);
+		outcome.value = blob ? span_of_blob(blob) : (struct span){0};
+		procpool_writer_fini(&w);
+	} else {
+		outcome.value = job_assemble(job);
+	}
+	if (outcome.value.size > 0) {
+		core_end_job(core, job, JOB_SUCCEED, outcome, now_us);
+		return;
+	}
+	core_end_job(core, job, JOB_FAIL,
+		     error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory for the result"),
+		     now_us);
+}
+
+void core_finish_map_if_done(struct core *core, struct job *job, uint64_t now_us)
+{
+	if (!job_ended(job) && job->finished == job->whole.count)
+		succeed_map(core, job, now_us);
+}
+
+static void push_items(struct core *core, struct job *job, uint32_t first, uint32_t count,
+		       struct span pairs)
+{
+	struct blob *array = blob_create(5 + pairs.size);
+	if (!array)
+		return;
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	procpool_write_array(&w, count);
+	memcpy(array->data, w.data, w.size);
+	memcpy(array->data + w.size, pairs.data, pairs.size);
+	array->size = w.size + pairs.size;
+	procpool_writer_fini(&w);
+	struct action *action = core_add_action(core, ACTION_PUSH_ITEMS);
+	action->session = job->session;
+	action->job_id = job->id;
+	action->first = first;
+	action->outcome.value = span_of_blob(array);
+}
+
+/* Values or pairs of a map's tasks, recorded or passed on. */
+static int add_map_values(struct core *core, struct job *job, uint32_t first, uint32_t count,
+			  struct span values)
+{
+	if (!job->stream)
+		return job_add_values(job, first, count, values);
+	struct blob *pairs = results_pairs(count, values);
+	if (!pairs)
+		return -ENOMEM;
+	if (job->session->peer)
+		push_items(core, job, first, count, span_of_blob(pairs));
+	blob_unref(pairs);
+	return 0;
+}
+
+static int add_map_error(struct core *core, struct job *job, uint32_t index,
+			 struct procpool_value error)
+{
+	if (!job->stream)
+		return job_add_error(job, index, error);
+	struct blob *pair = results_error_pair(error);
+	if (!pair)
+		return -ENOMEM;
+	if (job->session->peer)
+		push_items(core, job, index, 1, span_of_blob(pair));
+	blob_unref(pair);
+	return 0;
+}
+
+static void fail_without_memory(struct core *core, struct job *job, uint64_t now_us)
+{
+	core_end_job(core, job, JOB_FAIL,
+		     error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory for a result"),
+		     now_us);
+}
+
+static void finish_tasks(struct core *core, struct job *job, uint32_t first, uint32_t count,
+			 struct span values, uint64_t now_us)
+{
+	job->finished += count;
+	if (!job->map) {
+		core_end_job(core, job, JOB_SUCCEED, (struct outcome){ERR_NONE, values}, now_us);
+		return;
+	}
+	if (add_map_values(core, job, first, count, values) < 0) {
+		fail_without_memory(core, job, now_us);
+		return;
+	}
+	if (job_result_size(job) > core->limits.message_bytes - ENVELOPE_BYTES) {
+		core_end_job(core, job, JOB_FAIL,
+			     error_outcome(ERR_TOO_LARGE,
+					   "the map's result is larger than message_bytes (%llu): "
+					   "use stream, or "
+					   "several maps",
+					   (unsigned long long)core->limits.message_bytes),
+			     now_us);
+		return;
+	}
+	core_finish_map_if_done(core, job, now_us);
+}
+
+void core_fail_tasks(struct core *core, struct job *job, uint32_t first, uint32_t count,
+		     const struct outcome *error, uint64_t now_us)
+{
+	job->finished += count;
+	for (uint32_t i = 0; i < count; i++) {
+		struct outcome copy = {error->code, span_hold(error->value)};
+		if (job->map)
+			copy = error_with_int(copy, "index", (int64_t)first + i);
+		if (!job->collect) {
+			core_end_job(core, job, JOB_FAIL, copy, now_us);
+			return;
+		}
+		int r = add_map_error(core, job, first + i, span_value(copy.value));
+		outcome_fini(&copy);
+		if (r < 0) {
+			fail_without_memory(core, job, now_us);
+			return;
+		}
+	}
+	core_finish_map_if_done(core, job, now_us);
+}
+
+/* A worker that has nothing left to answer can be given work. */
+static void settle_worker(struct worker *worker, uint64_t now_us)
+{
+	if (worker->pending > 0 || worker->state != WORKER_BUSY)
+		return;
+	worker_step(worker, WORKER_DRAIN, now_us);
+	TAILQ_INSERT_HEAD(&worker->pool->idle, worker, in_idle);
+	core_mark_dirty(worker->pool->core, worker->pool);
+}
+
+uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *chunk,
+			uint64_t now_us)
+{
+	struct pool *pool = worker->pool;
+	struct job *job = chunk->job;
+	uint32_t begun = worker_revoke(worker, chunk), count = chunk->range.count;
+	uint32_t unanswered = begun - chunk->answered;
+	if (begun == count)
+		return unanswered;
+
+	struct range lost = chunk->range;
+	bool kept = !chunk->dropped && job_give_back(job, &chunk->range, begun) == 0;
+	chunk->range.count = begun;
+	pool->running -= count - begun;
+	core->stats.tasks_begun -= count - begun;
+	if (unanswered == 0) {
+		worker_forget(worker, chunk);
+		settle_worker(worker, now_us);
+	}
+	if (kept) {
+		pool->waiting += count - begun;
+		if (!job->map)
+			job_step(job, JOB_TAKE_BACK, now_us);
+		if (!job->queued)
+			fair_queue_push_front(job->flow, job);
+	} else if (!chunk->dropped) {
+		struct outcome error =
+			error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
+		core_fail_tasks(core, job, lost.first + begun, count - begun, &error, now_us);
+		outcome_fini(&error);
+	}
+	return unanswered;
+}
+
+/* ---- what workers answer ---- */
+
+/* Counts an answer; true: it is for a job that still wants it. */
+static bool take_answer(struct core *core, struct worker *worker, struct chunk *chunk,
+			uint32_t count, uint64_t us, uint64_t now_us)
+{
+	struct job *job = chunk->job;
+	worker->progress_us = now_us;
+	worker->pool->running -= count;
+	core->stats.tasks_finished += count;
+	histogram_add(&core->stats.running, us / count, count);
+	function_measure(job->function, us, count);
+	if (!chunk->dropped) {
+		job->ran_us += us;
+		fair_queue_charge(job->flow, (int64_t)us - (int64_t)(chunk->estimate_us * count /
+								     chunk->range.count));
+	}
+	return !chunk->dropped;
+}
+
+/* The answered part of a chunk is done with. Frees a job that only waited for this. */
+static void end_answer(struct core *core, struct worker *worker, struct chunk *chunk,
+		       uint32_t count, uint64_t now_us)
+{
+	struct job *job = chunk->job;
+	worker_answer(worker, chunk, count);
+	if (job->assigned == 0 && job_ended(job) && !job->kept)
+		free_job(core, job);
+	settle_worker(worker, now_us);
+	core_mark_dirty(core, worker->pool);
+}
+
+bool core_worker_values(struct core *core, struct worker *worker, uint32_t seq, uint32_t first,
+			uint32_t count, uint64_t us, struct span values, uint64_t now_us)
+{
+	struct chunk *chunk = worker_match(worker, seq, first, count);
+	if (!chunk)
+		return false;
+	bool wanted = take_answer(core, worker, chunk, count, us, now_us);
+	struct job *job = chunk->job;
+	uint32_t first_task = chunk->range.first + first;
+	end_answer(core, worker, chunk, count, now_us);
+	if (wanted)
+		finish_tasks(core, job, first_task, count, values, now_us);
+	return true;
+}
+
+bool core_worker_error(struct core *core, struct worker *worker, uint32_t seq, uint32_t index,
+		       uint64_t us, struct procpool_value error, uint64_t now_us)
+{
+	struct chunk *chunk = worker_match(worker, seq, index, 1);
+	if (!chunk)
+		return false;
+	bool wanted = take_answer(core, worker, chunk, 1, us, now_us);
+	struct job *job = chunk->job;
+	uint32_t task = chunk->range.first + index;
+	end_answer(core, worker, chunk, 1, now_us);
+	if (wanted) {
+		struct outcome outcome = error_from_worker(error);
+		core_fail_tasks(core, job, task, 1, &outcome, now_us);
+		outcome_fini(&outcome);
+	}
+	return true;
+}
+
+void core_worker_lost(struct core *core, struct worker *worker, const struct outcome *error,
+		      uint64_t now_us)
+{
+	struct chunk *chunk;
+	/* What has not begun goes back first, from the newest on, so that it keeps its order. */
+	uint32_t oldest = worker->oldest_seq;
+	for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
+		chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
+		if (chunk->pending && !chunk->dropped)
+			core_take_back(core, worker, chunk, now_us);
+	}
+	while ((chunk = worker_current(worker))) {
+		struct job *job = chunk->job;
+		uint32_t first = chunk->range.first + chunk->answered;
+		uint32_t count = chunk->range.count - chunk->answered;
+		bool wanted = !chunk->dropped;
+		worker->pool->running -= count;
+		core->stats.tasks_finished += count;
+		worker_forget(worker, chunk);
+		if (wanted)
+			core_fail_tasks(core, job, first, count, error, now_us);
+		else if (job->assigned == 0 && job_ended(job) && !job->kept)
+			free_job(core, job);
+	}
+	core_mark_dirty(core, worker->pool);
+}
+
+void core_fail_waiting(struct core *core, struct pool *pool, const struct outcome *error,
+		       uint64_t now_us)
+{
+	uint64_t id = 0;
+	struct job *job;
+	while (pool->waiting > 0 && (job = job_table_next(&core->jobs, id, &id))) {
+		if (job->function->pool != pool || job_ended(job) || !job_has_tasks(job))
+			continue;
+		struct outcome copy = {error->code, span_hold(error->value)};
+		core_end_job(core, job, JOB_FAIL, copy, now_us);
+	}
+}

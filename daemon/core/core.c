@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/core.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/container.h"
+#include "core/scheduler.h"
+
+static void set_limits(struct core *core)
+{
+	const struct limits *l = &core->limits;
+#define LIMIT(list, resource, limit) list[resource] = (struct account_limit){l->limit, #limit}
+	LIMIT(core->root_limits, RESOURCE_CONNECTIONS, connections);
+	LIMIT(core->user_limits, RESOURCE_CONNECTIONS, connections_user);
+	LIMIT(core->user_limits, RESOURCE_JOBS, jobs_user);
+	LIMIT(core->user_limits, RESOURCE_QUEUED_BYTES, queued_bytes_user);
+	LIMIT(core->user_limits, RESOURCE_RETAINED_BYTES, retained_bytes_user);
+	LIMIT(core->user_limits, RESOURCE_OUTPUT_BYTES, output_bytes_user);
+	LIMIT(core->session_limits, RESOURCE_JOBS, jobs_session);
+	LIMIT(core->session_limits, RESOURCE_QUEUED_BYTES, queued_bytes_session);
+	LIMIT(core->session_limits, RESOURCE_RETAINED_BYTES, retained_bytes_session);
+	LIMIT(core->session_limits, RESOURCE_OUTPUT_BYTES, output_bytes_session);
+	LIMIT(core->session_limits, RESOURCE_WAITS, waits_session);
+	LIMIT(core->session_limits, RESOURCE_SUBSCRIPTIONS, subscriptions_session);
+#undef LIMIT
+}
+
+int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uint64_t first_job_id)
+{
+	memset(core, 0, sizeof(*core));
+	core->limits = *limits;
+	core->own_uid = own_uid;
+	set_limits(core);
+	account_init(&core->root, NULL, core->root_limits);
+	job_table_init(&core->jobs, first_job_id);
+	timer_heap_init(&core->timers);
+	TAILQ_INIT(&core->pools);
+	STAILQ_INIT(&core->dirty);
+	LIST_INIT(&core->subscriptions);
+	core->grace_timer.kind = TIMER_GRACE;
+	core->action_capacity = 64;
+	core->actions = calloc(core->action_capacity, sizeof(*core->actions));
+	return core->actions ? 0 : -ENOMEM;
+}
+
+void core_fini(struct core *core)
+{
+	struct user *user, *next;
+	HASH_ITER (hh, core->users, user, next) {
+		/* The last job of a user takes the user with it. */
+		unsigned count = 0;
+		struct job *job;
+		TAILQ_FOREACH (job, &user->kept, in_queue)
+			count++;
+		for (; count > 0; count--)
+			core_forget_job(core, TAILQ_FIRST(&user->kept));
+	}
+	struct pool *pool;
+	while ((pool = TAILQ_FIRST(&core->pools))) {
+		TAILQ_REMOVE(&core->pools, pool, in_core);
+		pool_destroy(pool);
+	}
+	struct action action;
+	while (core_next_action(core, &action))
+		action_fini(&action);
+	account_fini(&core->root);
+	job_table_fini(&core->jobs);
+	timer_heap_fini(&core->timers);
+	free(core->actions);
+}
+
+/* ---- actions ---- */
+
+struct action *core_add_action(struct core *core, enum action_type type)
+{
+	if (core->action_count == core->action_capacity) {
+		size_t capacity = 2 * core->action_capacity;
+		struct action *actions = reallocarray(core->actions, capacity, sizeof(*actions));
+		/* A daemon that cannot note what to do next would break every promise it made. */
+		if (!actions)
+			abort();
+		core->actions = actions;
+		core->action_capacity = capacity;
+	}
+	struct action *action = &core->actions[core->action_count++];
+	*action = (struct action){.type = type};
+	return action;
+}
+
+bool core_next_action(struct core *core, struct action *ret)
+{
+	if (core->action_next == core->action_count) {
+		core->action_next = core->action_count = 0;
+		return false;
+	}
+	*ret = core->actions[core->action_next++];
+	return true;
+}
+
+void action_fini(struct action *action)
+{
+	outcome_fini(&action->outcome);
+}
+
+/* ---- pools ---- */
+
+struct pool *core_add_pool(struct core *core, const struct pool_spec *spec, uint64_t now_us)
+{
+	struct pool *pool = pool_create(core, spec);
+	if (!pool)
+		return NULL;
+	TAILQ_INSERT_TAIL(&core->pools, pool, in_core);
+	pool_fill(pool, now_us);
+	return pool;
+}
+
+struct pool *core_find_pool(struct core *core, const char *name, size_t name_size)
+{
+	struct pool *pool;
+	TAILQ_FOREACH (pool, &core->pools, in_core)
+		if (strlen(pool->spec->name) == name_size &&
+		    memcmp(pool->spec->name, name, name_size) == 0)
+			return pool;
+	return NULL;
+}
+
+void core_mark_dirty(struct core *core, struct pool *pool)
+{
+	if (pool->dirty)
+		return;
+	pool->dirty = true;
+	STAILQ_INSERT_TAIL(&core->dirty, pool, in_dirty);
+}
+
+/* ---- ending ---- */
+
+/* Nothing runs any more, or may: workers go, then their runtime. */
+static void stop_pool(struct pool *pool, uint64_t now_us)
+{
+	struct core *core = pool->core;
+	struct worker *worker;
+	if (pool->waiting > 0) {
+		struct outcome error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
+		core_fail_waiting(core, pool, &error, now_us);
+		outcome_fini(&error);
+	}
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		if (core->grace_over)
+			pool_kill_worker(worker, now_us);
+		else if (worker->pending == 0)
+			pool_stop_worker(worker, now_us);
+	}
+	if (TAILQ_EMPTY(&pool->workers))
+		pool_stop_runtime(pool);
+}
+
+/* What workers were sent ahead waits again, and so fails with what waits. */
+static void recall_all(struct pool *pool, uint64_t now_us)
+{
+	struct worker *worker;
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		uint32_t end = worker->next_seq;
+		for (uint32_t seq = worker->oldest_seq; seq != end; seq++) {
+			struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
+			if (chunk->pending && chunk->seq == seq && !chunk->dropped)
+				core_take_back(pool->core, worker, chunk, now_us);
+		}
+	}
+}
+
+void core_stop(struct core *core, uint64_t grace_us, uint64_t now_us)
+{
+	if (core->stopping)
+		return;
+	core->stopping = true;
+	timer_heap_set(&core->timers, &core->grace_timer, now_us + grace_us);
+	struct pool *pool;
+	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		recall_all(pool, now_us);
+		core_mark_dirty(core, pool);
+	}
+}
+
+bool core_stopped(const struct core *core)
+{
+	struct pool *pool;
+	TAILQ_FOREACH (pool, &core->pools, in_core)
+		if (!TAILQ_EMPTY(&pool->workers) || pool_has_runtime(pool))
+			return false;
+	return core->stopping;
+}
+
+/* ---- turns and time ---- */
+
+void core_schedule(struct core *core, uint64_t now_us)
+{
+	struct pool *pool;
+	while ((pool = STAILQ_FIRST(&core->dirty))) {
+		STAILQ_REMOVE_HEAD(&core->dirty, in_dirty);
+		pool->dirty = false;
+		if (core->stopping)
+			stop_pool(pool, now_us);
+		else
+			scheduler_run(pool, now_us);
+	}
+}
+
+uint64_t core_next_timer(const struct core *core)
+{
+	return timer_heap_next(&core->timers);
+}
+
+static void grace_over(struct core *core)
+{
+	struct pool *pool;
+	core->grace_over = true;
+	TAILQ_FOREACH (pool, &core->pools, in_core)
+		core_mark_dirty(core, pool);
+}
+
+void core_timers(struct core *core, uint64_t now_us)
+{
+	struct timer *timer;
+	while ((timer = timer_heap_pop(&core->timers, now_us))) {
+		switch (timer->kind) {
+		case TIMER_WAIT:
+			core_wait_over(core, container_of(timer, struct wait, timer));
+			break;
+		case TIMER_POOL:
+			pool_retry(container_of(timer, struct pool, retry_timer), now_us);
+			break;
+		case TIMER_REBALANCE:
+			scheduler_rebalance(container_of(timer, struct pool, rebalance_timer),
+					    now_us);
+			break;
+		case TIMER_START:
+			pool_kill_worker(container_of(timer, struct worker, start_timer), now_us);
+			break;
+		case TIMER_RETENTION:
+			core_expire_kept(core, container_of(timer, struct user, retention_timer),
+					 now_us);
+			break;
+		case TIMER_GRACE:
+			grace_over(core);
+			break;
+		}
+	}
+}

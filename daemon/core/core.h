@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's mind: jobs, queues, scheduling, the lives of workers, sessions, limits.
+ *
+ * Pure: no descriptors, no clock, no loop. What happened is told by function calls with the time;
+ * what is to be done comes back as actions, which the caller executes in order before it tells the
+ * next thing that happened. So all of it is tested without a process or a socket.
+ *
+ * Who tells what: io/requests.c the calls of clients, io/runtime_channel.c what runtimes say,
+ * io/server.c time and the turn of the loop (core_schedule).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/account.h"
+#include "core/histogram.h"
+#include "core/job_table.h"
+#include "core/outcome.h"
+#include "core/pool.h"
+#include "core/session.h"
+#include "core/timer_heap.h"
+#include "proto/limit_table.h"
+
+enum action_type {
+	ACTION_REPLY,         /* session, msgid, outcome */
+	ACTION_PUSH_RESULT,   /* session, job_id, function, outcome, waited_us, ran_us */
+	ACTION_PUSH_ITEMS,    /* session, job_id, first, outcome.value: an array of pairs */
+	ACTION_PUSH_EVENT,    /* session, outcome.value: a map */
+	ACTION_START_RUNTIME, /* pool */
+	ACTION_STOP_RUNTIME,  /* pool: end of file */
+	ACTION_KILL_RUNTIME,  /* pool */
+	ACTION_START_WORKER,  /* worker: ask the pool's spawner, or exec */
+	ACTION_STOP_WORKER,   /* worker: end of file */
+	ACTION_KILL_WORKER,   /* worker */
+	ACTION_SEND_TASK,     /* worker, chunk */
+};
+
+/* Pointers are valid until the next thing is told to the core. */
+struct action {
+	enum action_type type;
+	uint32_t msgid;
+	uint32_t first;
+	uint64_t job_id;
+	struct session *session;
+	struct pool *pool;
+	struct worker *worker;
+	struct chunk *chunk;
+	struct function *function;
+	struct outcome outcome; /* holds a reference where value.blob is set: action_fini() */
+	uint64_t waited_us;
+	uint64_t ran_us;
+};
+
+struct core_stats {
+	uint64_t accepted;
+	uint64_t ended[JOB_STATE_COUNT]; /* by final state */
+	uint64_t tasks_begun, tasks_finished;
+	uint64_t lost;            /* pushes dropped */
+	struct histogram waiting; /* until a task was handed to a worker */
+	struct histogram running;
+};
+
+struct core {
+	struct limits limits;
+	struct account_limit user_limits[RESOURCE_COUNT];
+	struct account_limit session_limits[RESOURCE_COUNT];
+	struct account_limit root_limits[RESOURCE_COUNT];
+	struct account root;
+	uid_t own_uid;
+
+	struct user *users; /* hash by uid */
+	struct job_table jobs;
+	TAILQ_HEAD(, pool) pools;
+	STAILQ_HEAD(, pool) dirty;
+	struct timer_heap timers;
+	uint64_t last_session_id;
+	unsigned session_count; /* with a connection */
+
+	struct subscription_list subscriptions; /* to everything */
+	unsigned subscription_count;
+	uint64_t last_mark;
+	unsigned kept_count;
+
+	bool stopping;
+	struct timer grace_timer;
+	bool grace_over;
+
+	struct action *actions; /* [action_next, action_count) are to be executed */
+	size_t action_next, action_count, action_capacity;
+	struct core_stats stats;
+};
+
+/* first_job_id: 1 to JOB_ID_MAX, random. 0 or -ENOMEM. */
+int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uint64_t first_job_id);
+/* After core_stop() and the end of all sessions and processes. */
+void core_fini(struct core *core);
+
+/* The next thing to do; false if there is none. To be ended with action_fini(). */
+bool core_next_action(struct core *core, struct action *ret);
+void action_fini(struct action *action);
+
+/* Adds a pool and starts it. NULL without memory. */
+struct pool *core_add_pool(struct core *core, const struct pool_spec *spec, uint64_t now_us);
+struct pool *core_find_pool(struct core *core, const char *name, size_t name_size);
+
+/* Hands out waiting tasks: once a turn of the loop, after everything that happened in it was told.
+ */
+void core_schedule(struct core *core, uint64_t now_us);
+
+/* When core_timers() is next due, or TIME_NEVER. */
+uint64_t core_next_timer(const struct core *core);
+void core_timers(struct core *core, uint64_t now_us);
+
+/*
+ * Begins to end: nothing is accepted, waiting jobs fail as shutting-down, running ones may finish
+ * until grace_us are over. Workers and runtimes are stopped when nothing runs.
+ */
+void core_stop(struct core *core, uint64_t grace_us, uint64_t now_us);
+/* Whether all processes have ended. */
+bool core_stopped(const struct core *core);
+
+/* ---- sessions ---- */
+
+/* NULL: *ret_limit names the limit that forbids it (or is NULL without memory). */
+struct session *core_session_open(struct core *core, uid_t uid, struct peer *peer,
+				  const char **ret_limit);
+
+/* The connection is gone: its jobs are cancelled unless detached. The session is freed, now or with
+ * its last job. */
+void core_session_close(struct core *core, struct session *session, uint64_t now_us);
+
+/* Whether none of the session's tasks are to begin, because it does not read. */
+void core_session_block(struct core *core, struct session *session, bool blocked);
+
+/* ---- what clients ask for. Errors come in *ret_error, a held outcome. ---- */
+
+struct submission {
+	bool is_map;
+	bool async; /* answered with the job's id by the caller, later a push; else a reply to msgid
+		     */
+	uint32_t msgid;
+	const char *function;
+	size_t function_size;
+	const char *pool; /* NULL: any */
+	size_t pool_size;
+	struct span message;          /* what args and kwargs lie in */
+	struct procpool_value args;   /* an array: arguments, or items */
+	struct procpool_value kwargs; /* size 0: none */
+	uint32_t chunksize;           /* 0: none */
+	bool star, collect, stream, detach;
+};
+
+/* Accepts a job: returns its id, or 0 and *ret_error. May end it at once (an empty map). */
+uint64_t core_submit(struct core *core, struct session *session,
+		     const struct submission *submission, uint64_t now_us,
+		     struct outcome *ret_error);
+
+/* The job if the session may see it, or NULL and *ret_error (no-such-job). */
+struct job *core_find_job(struct core *core, struct session *session, uint64_t id,
+			  struct outcome *ret_error);
+
+/* The newest request of the session with that msgid that is under way, or NULL and *ret_error. */
+struct job *core_find_request(struct session *session, uint32_t msgid, struct outcome *ret_error);
+
+/* Replies to msgid when the job has ended, or as not-ready at until_us (TIME_NEVER; now or before:
+ * at once). False: *ret_error. */
+bool core_wait(struct core *core, struct session *session, uint32_t msgid, struct job *job,
+	       uint64_t until_us, uint64_t now_us, struct outcome *ret_error);
+
+/* What a cancel did. */
+struct cancellation {
+	uint64_t job_id;
+	bool cancelled;
+	enum job_state state;
+	uint32_t begun;
+};
+struct cancellation core_cancel(struct core *core, struct job *job, uint64_t now_us);
+
+/* Subscribes to a job, a pool, or (both NULL) everything; pushes the result of a job that has
+ * ended. Twice is once. False: *ret_error. */
+bool core_subscribe(struct core *core, struct session *session, struct job *job, struct pool *pool,
+		    struct outcome *ret_error);
+/* Whether there was such a subscription. */
+bool core_unsubscribe(struct core *core, struct session *session, struct job *job,
+		      struct pool *pool);
+
+/* ---- what workers answer. False: nonsense, end the worker. ---- */
+
+/* Values of `count` tasks of message seq from task `first` on, one after the other; took us
+ * together. */
+bool core_worker_values(struct core *core, struct worker *worker, uint32_t seq, uint32_t first,
+			uint32_t count, uint64_t us, struct span values, uint64_t now_us);
+bool core_worker_error(struct core *core, struct worker *worker, uint32_t seq, uint32_t index,
+		       uint64_t us, struct procpool_value error, uint64_t now_us);
+
+/* ---- between the parts of core ---- */
+
+/* Appends an action to be filled in; never NULL. */
+struct action *core_add_action(struct core *core, enum action_type type);
+
+/* The pool has something for core_schedule() to look at. */
+void core_mark_dirty(struct core *core, struct pool *pool);
+
+/* The job has ended so (outcome taken over): all who wait are told, what is at workers is taken
+ * back or dropped, and it is kept or freed. */
+void core_end_job(struct core *core, struct job *job, enum job_event event, struct outcome outcome,
+		  uint64_t now_us);
+
+/* Tasks [first, first+count) of the job failed alike (error borrowed). Ends the job where that is
+ * its end. */
+void core_fail_tasks(struct core *core, struct job *job, uint32_t first, uint32_t count,
+		     const struct outcome *error, uint64_t now_us);
+
+/* The worker has gone; what it had begun fails, the rest waits again. */
+void core_worker_lost(struct core *core, struct worker *worker, const struct outcome *error,
+		      uint64_t now_us);
+
+/*
+ * Takes back what of a chunk has not begun: it waits again, before its session's other jobs, or is
+ * dropped with a job that has ended. The chunk is no longer pending if that leaves nothing
+ * unanswered. Returns how many tasks have begun and are not answered.
+ */
+uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *chunk,
+			uint64_t now_us);
+
+/* Every waiting job of the pool fails so (error borrowed). */
+void core_fail_waiting(struct core *core, struct pool *pool, const struct outcome *error,
+		       uint64_t now_us);
+
+/* Takes back what of the job workers have not begun (core_take_back); drop: it has ended, what runs
+ * is not listened to. */
+void core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us);
+
+/* Ends a map whose tasks have all finished, as when it has none. */
+void core_finish_map_if_done(struct core *core, struct job *job, uint64_t now_us);
+
+/* A kept job is not kept any longer. */
+void core_forget_job(struct core *core, struct job *job);
+/* Forgets what a user's kept jobs have exceeded their time. */
+void core_expire_kept(struct core *core, struct user *user, uint64_t now_us);
+
+/* Replies with an outcome (borrowed). */
+void core_reply(struct core *core, struct session *session, uint32_t msgid,
+		const struct outcome *outcome);
+
+void core_drop_wait(struct core *core, struct wait *wait);
+/* A wait whose time is over. */
+void core_wait_over(struct core *core, struct wait *wait);
+void core_drop_subscription(struct core *core, struct subscription *subscription);
+void core_session_unref(struct core *core, struct session *session);

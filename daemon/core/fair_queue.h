@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The waiting jobs of a pool, in the order in which they may be served: deficit round robin over
+ * users, within a user over sessions, within a session first come first served.
+ *
+ * What is shared is workers' time: each round, a flow may use a quantum of microseconds; what a
+ * task took is charged when it is known, and an overdraft is worked off in later rounds. A flow
+ * alone in its ring owes nobody anything. No operation depends on the number of jobs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/job.h"
+
+#define FAIR_QUANTUM_US 1000
+
+TAILQ_HEAD(flow_ring, flow);
+
+/* The share of one user, or of one session of a user, in one queue. */
+struct flow {
+	struct fair_queue *queue;
+	struct flow *parent;        /* a session's: its user's flow; a user's: NULL */
+	struct flow *next_of_owner; /* same user or session, another queue */
+	int64_t deficit_us;         /* what it may still use in this round */
+	bool active;                /* in its ring */
+	bool parked;                /* a session that may not be served now */
+	TAILQ_ENTRY(flow) in_ring;
+	struct flow_ring children; /* a user's: sessions with work */
+	struct job_list jobs;      /* a session's */
+};
+
+struct fair_queue {
+	struct flow_ring users;
+};
+
+void fair_queue_init(struct fair_queue *queue);
+
+/*
+ * The flow of a session in this queue, made if there is none. The lists belong to the user and the
+ * session, who end with flows_destroy(). NULL without memory.
+ */
+struct flow *fair_queue_flow(struct fair_queue *queue, struct flow **user_flows,
+			     struct flow **session_flows);
+
+/* Frees the flows of one user or session, which must have no jobs; sessions before their user. */
+void flows_destroy(struct flow **flows);
+
+/* Enters a job at the end of its session's queue, or, where it had been served already, at the
+ * front. */
+void fair_queue_push(struct flow *flow, struct job *job);
+void fair_queue_push_front(struct flow *flow, struct job *job);
+void fair_queue_remove(struct flow *flow, struct job *job);
+
+/* Whose turn it is, or NULL. The job stays. */
+struct job *fair_queue_peek(struct fair_queue *queue);
+
+/* Charges a session and its user; negative: an estimate had been too high. */
+void fair_queue_charge(struct flow *flow, int64_t us);
+
+/* A parked session keeps its place but is passed over. */
+void flows_park(struct flow *session_flows, bool parked);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/function.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int function_table_add(struct function_table *table, struct pool *pool, const char *name,
+		       size_t name_size, const char *doc, size_t doc_size)
+{
+	char *doc_copy = strndup(doc, doc_size);
+	if (!doc_copy)
+		return -ENOMEM;
+	struct function *function = function_table_find(table, name, name_size);
+	if (function) {
+		free(function->doc);
+		function->doc = doc_copy;
+		return 0;
+	}
+	function = calloc(1, sizeof(*function));
+	char *name_copy = malloc(name_size + 1);
+	if (!function || !name_copy) {
+		free(doc_copy);
+		free(name_copy);
+		free(function);
+		return -ENOMEM;
+	}
+	memcpy(name_copy, name, name_size);
+	name_copy[name_size] = '\0';
+	function->pool = pool;
+	function->name = name_copy;
+	function->name_size = name_size;
+	function->doc = doc_copy;
+	HASH_ADD_KEYPTR(hh, table->by_name, function->name, function->name_size, function);
+	return 0;
+}
+
+void function_table_fini(struct function_table *table)
+{
+	struct function *function, *next;
+	HASH_ITER (hh, table->by_name, function, next) {
+		HASH_DELETE(hh, table->by_name, function);
+		free(function->name);
+		free(function->doc);
+		free(function);
+	}
+}
+
+struct function *function_table_find(const struct function_table *table, const char *name,
+				     size_t name_size)
+{
+	struct function *function;
+	HASH_FIND(hh, table->by_name, name, name_size, function);
+	return function;
+}
+
+void function_measure(struct function *function, uint64_t us, uint64_t count)
+{
+	double mean = (double)us / (double)count;
+	if (function->samples == 0)
+		function->mean_us = mean;
+	else
+		function->mean_us +=
+			(mean - function->mean_us) / (mean > function->mean_us ? 4 : 16);
+	function->samples += count;
+}
+
+unsigned name_distance(const char *a, size_t a_size, const char *b, size_t b_size, unsigned limit)
+{
+	enum { SIZE_MAX_COMPARED = 64 };
+	unsigned row[SIZE_MAX_COMPARED + 1];
+
+	if (a_size > SIZE_MAX_COMPARED || b_size > SIZE_MAX_COMPARED)
+		return limit + 1;
+	for (size_t j = 0; j <= b_size; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 1; i <= a_size; i++) {
+		unsigned diagonal = row[0];
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= b_size; j++) {
+			unsigned replace = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned best = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+			diagonal = row[j];
+			row[j] = replace < best ? replace : best;
+		}
+	}
+	return row[b_size] <= limit ? row[b_size] : limit + 1;
+}

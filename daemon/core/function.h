@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions of a pool, by name, with what is known of how long a call takes. The estimate sizes
+ * chunks and what is sent to a worker ahead; it is a mean that follows quickly when calls get
+ * longer and slowly when they get shorter, because overestimating costs little.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "procpool/value.h"
+
+struct pool;
+
+struct function {
+	struct pool *pool;
+	char *name;
+	size_t name_size;
+	char *doc;
+	double mean_us;   /* of one call, in the worker; meaningful if samples > 0 */
+	uint64_t samples; /* calls measured */
+	UT_hash_handle hh;
+};
+
+struct function_table {
+	struct function *by_name;
+};
+
+/* Adds a function, or gives it a new doc if there is one of that name: it keeps its estimate. 0 or
+ * -ENOMEM. */
+int function_table_add(struct function_table *table, struct pool *pool, const char *name,
+		       size_t name_size, const char *doc, size_t doc_size);
+void function_table_fini(struct function_table *table);
+
+/* NULL if there is none. */
+struct function *function_table_find(const struct function_table *table, const char *name,
+				     size_t name_size);
+
+/* `count` calls took us microseconds together. */
+void function_measure(struct function *function, uint64_t us, uint64_t count);
+
+/* How different two names are: single-letter edits, at most limit + 1. For "did you mean". */
+unsigned name_distance(const char *a, size_t a_size, const char *b, size_t b_size, unsigned limit);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Counts of durations in buckets that double, from 1 microsecond to about 35 minutes. */
+#pragma once
+
+#include <stdint.h>
+
+#define HISTOGRAM_BUCKETS 32 /* bucket i: at most 2^i microseconds; the last: all longer ones too  \
+			      */
+
+struct histogram {
+	uint64_t counts[HISTOGRAM_BUCKETS + 1];
+	uint64_t count;
+	uint64_t sum_us;
+};
+
+/* Counts `times` durations of `us` each. */
+static inline void histogram_add(struct histogram *h, uint64_t us, uint64_t times)
+{
+	unsigned bucket = us <= 1 ? 0 : 64U - (unsigned)__builtin_clzll(us - 1);
+	h->counts[bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS] += times;
+	h->count += times;
+	h->sum_us += us * times;
+}

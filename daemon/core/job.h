@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A job: what a client submitted and what has become of it. An apply is a job of one task, a map of
+ * n.
+ *
+ * The state changes only in job_step(), by a table of state and event; the last three states are
+ * final and entered once. A job also knows which of its tasks still have to be handed to a worker
+ * (ranges of items, cut from the request's own bytes) and collects their results in any order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "core/outcome.h"
+#include "core/span.h"
+
+struct flow;
+struct function;
+struct session;
+struct subscription;
+struct user;
+struct wait;
+
+enum job_state {
+	JOB_WAITING, /* no task has been handed to a worker */
+	JOB_RUNNING,
+	JOB_DONE,
+	JOB_FAILED,
+	JOB_CANCELLED,
+	JOB_STATE_COUNT,
+};
+
+enum job_event {
+	JOB_ASSIGN,    /* a worker was given some of it */
+	JOB_TAKE_BACK, /* all that was assigned was taken back before it began */
+	JOB_SUCCEED,
+	JOB_FAIL,
+	JOB_CANCEL,
+	JOB_EVENT_COUNT,
+};
+
+/* Consecutive tasks and the bytes of their items, which lie in the job's request. */
+struct range {
+	uint32_t first;
+	uint32_t count;
+	const uint8_t *data;
+	size_t size;
+};
+
+LIST_HEAD(wait_list, wait);
+LIST_HEAD(subscription_list, subscription);
+
+/* What only maps have. */
+struct map;
+
+struct job {
+	uint64_t id;
+	enum job_state state;
+	bool star;         /* items are argument lists; always so for an apply */
+	bool collect;      /* errors do not end the map */
+	bool stream;       /* results are pushed as they come and not kept */
+	bool async;        /* answered with the id, then a push; kept when finished */
+	bool detached;     /* survives its session */
+	bool queued;       /* in its flow's queue */
+	bool kept;         /* finished, and kept to be fetched */
+	unsigned assigned; /* chunks at workers; each refers to this job */
+	uint32_t msgid;    /* of the request, if not async */
+
+	struct session *session;
+	struct user *user;
+	struct function *function;
+	struct flow *flow;
+
+	struct span request; /* holds items and kwargs */
+	const uint8_t *kwargs;
+	size_t kwargs_size;     /* 0: none */
+	struct range whole;     /* all tasks */
+	uint64_t charged_bytes; /* queued; retained once kept */
+
+	uint32_t finished; /* tasks that have ended */
+	struct map *map;   /* NULL: an apply */
+	struct outcome outcome;
+
+	uint64_t submitted_us; /* monotonic */
+	uint64_t since_us;     /* entered its state */
+	uint64_t ran_us;       /* sum over its tasks */
+	uint64_t waited_us;    /* until it first ran */
+
+	TAILQ_ENTRY(job) in_session; /* its jobs; its kept ones once ended */
+	TAILQ_ENTRY(job) in_queue;   /* the flow's; its user's kept ones once ended */
+	UT_hash_handle by_msgid;
+	struct wait_list waits;
+	struct subscription_list subscriptions;
+};
+
+TAILQ_HEAD(job_list, job);
+
+/*
+ * A job over `whole` (apply: one task whose item is the array of arguments), which lies in
+ * `request`. Shares or copies the request. NULL without memory.
+ */
+struct job *job_create(bool is_map, struct span request, struct range whole);
+void job_destroy(struct job *job);
+
+/* The state that an event leads to; JOB_STATE_COUNT where it may not happen. */
+enum job_state job_next_state(enum job_state state, enum job_event event);
+
+/* Takes the event; asserts that it may happen. */
+void job_step(struct job *job, enum job_event event, uint64_t now_us);
+
+const char *job_state_name(enum job_state state);
+bool job_ended(const struct job *job);
+
+/* The chunk size its caller asked for; 0: none. Asserts a map. */
+void job_set_chunksize(struct job *job, uint32_t chunksize);
+uint32_t job_chunksize(const struct job *job);
+
+/* Whether some of its tasks are not handed out. */
+bool job_has_tasks(const struct job *job);
+
+/* How many tasks are not handed out. */
+uint32_t job_tasks_left(const struct job *job);
+
+/* Takes up to count_max tasks of together about size_max bytes (at least one), in order. */
+struct range job_take(struct job *job, uint32_t count_max, size_t size_max);
+
+/* The tail of a range, from its task `begun` on, becomes available again; *range keeps the rest.
+ * 0, or -ENOMEM, and then nothing has changed. */
+int job_give_back(struct job *job, struct range *range, uint32_t begun);
+
+/* No further task will be taken from it. */
+void job_drop_tasks(struct job *job);
+
+/*
+ * Records the values of tasks first, first+1, … (well-formed, `count` of them in a row).
+ * With collect, they become pairs. 0, or -ENOMEM.
+ */
+int job_add_values(struct job *job, uint32_t first, uint32_t count, struct span values);
+
+/* With collect: records that task `index` failed. 0, or -ENOMEM. */
+int job_add_error(struct job *job, uint32_t index, struct procpool_value error);
+
+/* The values as the whole result, once all tasks have finished. A held span; size 0 without memory.
+ */
+struct span job_assemble(struct job *job);
+
+/* Bytes that job_assemble() would make. */
+uint64_t job_result_size(const struct job *job);

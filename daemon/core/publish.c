@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/publish.h"
+
+#include "core/core.h"
+
+/* Called for each session that an event or result is for. */
+typedef void (*deliver_fn)(struct core *core, struct session *session, void *what);
+
+static void push_lost(struct core *core, struct session *session)
+{
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	procpool_write_map(&w, 2);
+	procpool_write_string(&w, "event");
+	procpool_write_string(&w, "lost");
+	procpool_write_string(&w, "lost");
+	procpool_write_uint(&w, session->lost);
+	struct blob *blob = w.error ? NULL : blob_copy(w.data, w.size);
+	procpool_writer_fini(&w);
+	if (!blob)
+		return;
+	session->lost = 0;
+	struct action *action = core_add_action(core, ACTION_PUSH_EVENT);
+	action->session = session;
+	action->outcome.value = span_of_blob(blob);
+}
+
+static void deliver_to(struct core *core, struct subscription_list *list, const struct job *job,
+		       deliver_fn deliver, void *what)
+{
+	struct subscription *subscription;
+	LIST_FOREACH (subscription, list, of_target) {
+		struct session *session = subscription->session;
+		if (session->mark == core->last_mark || !session->peer ||
+		    (job && !session_sees(session, job)))
+			continue;
+		session->mark = core->last_mark;
+		if (session->lossy) {
+			session->lost++;
+			core->stats.lost++;
+			continue;
+		}
+		if (session->lost > 0)
+			push_lost(core, session);
+		deliver(core, session, what);
+	}
+}
+
+static void fan_out(struct core *core, struct job *job, struct pool *pool, struct session *except,
+		    deliver_fn deliver, void *what)
+{
+	core->last_mark++;
+	if (except)
+		except->mark = core->last_mark;
+	if (job)
+		deliver_to(core, &job->subscriptions, job, deliver, what);
+	deliver_to(core, &pool->subscriptions, job, deliver, what);
+	deliver_to(core, &core->subscriptions, job, deliver, what);
+}
+
+static void deliver_result(struct core *core, struct session *session, void *what)
+{
+	struct job *job = what;
+	struct action *action = core_add_action(core, ACTION_PUSH_RESULT);
+	action->session = session;
+	action->job_id = job->id;
+	action->function = job->function;
+	action->waited_us = job->waited_us;
+	action->ran_us = job->ran_us;
+	action->outcome = job->outcome;
+	blob_ref(action->outcome.value.blob);
+}
+
+static void deliver_event(struct core *core, struct session *session, void *what)
+{
+	struct action *action = core_add_action(core, ACTION_PUSH_EVENT);
+	action->session = session;
+	action->outcome.value = span_of_blob(blob_ref(what));
+}
+
+void publish_result_to(struct core *core, struct job *job, struct session *session)
+{
+	deliver_result(core, session, job);
+}
+
+void publish_result(struct core *core, struct job *job, struct session *except)
+{
+	if (core->subscription_count > 0)
+		fan_out(core, job, job->function->pool, except, deliver_result, job);
+}
+
+void publish_event(struct core *core, struct job *job, struct pool *pool,
+		   struct procpool_writer *event)
+{
+	struct blob *blob = event->error ? NULL : blob_copy(event->data, event->size);
+	procpool_writer_fini(event);
+	if (blob)
+		fan_out(core, job, pool, NULL, deliver_event, blob);
+	blob_unref(blob);
+}
+
+void publish_job(struct core *core, struct job *job)
+{
+	if (core->subscription_count == 0)
+		return;
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	procpool_write_map(&w, 5);
+	procpool_write_string(&w, "event");
+	procpool_write_string(&w, "job");
+	procpool_write_string(&w, "job");
+	procpool_write_uint(&w, job->id);
+	procpool_write_string(&w, "pool");
+	procpool_write_string(&w, job->function->pool->spec->name);
+	procpool_write_string(&w, "function");
+	procpool_write_string(&w, job->function->name);
+	procpool_write_string(&w, "state");
+	procpool_write_string(&w, job_state_name(job->state));
+	publish_event(core, job, job->function->pool, &w);
+}

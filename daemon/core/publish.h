@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Telling subscribers: results and events of jobs, pools and workers go once to each session that
+ * has a reason to get them and may see them. Sessions that read too slowly miss them and are told
+ * how many.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct core;
+struct job;
+struct pool;
+struct procpool_writer;
+struct session;
+
+/* The result of a job that has ended, to its subscribers; `except` has been told already (or NULL).
+ */
+void publish_result(struct core *core, struct job *job, struct session *except);
+
+/* The result to one session, which is told in any case. */
+void publish_result_to(struct core *core, struct job *job, struct session *session);
+
+/* The state that a job has entered. */
+void publish_job(struct core *core, struct job *job);
+
+/* An event map, of a job or (job NULL) a pool. Takes the writer's contents and finishes it. */
+void publish_event(struct core *core, struct job *job, struct pool *pool,
+		   struct procpool_writer *event);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/scheduler.h"
+
+#include "core/core.h"
+#include "core/publish.h"
+
+#define CHUNK_TASKS_MAX 65536U
+#define CHUNK_BYTES_MAX ((size_t)256 << 10)
+/* What a task costs a worker beyond the function itself. */
+#define TASK_OVERHEAD_US 0.3
+
+static double task_us(const struct function *function)
+{
+	return function->mean_us + TASK_OVERHEAD_US;
+}
+
+/* Whether the worker has said nothing for so long that nothing more should wait behind what it
+ * runs. */
+static bool is_stale(const struct worker *worker, uint64_t now_us)
+{
+	return now_us - worker->progress_us >= SCHEDULER_STALE_US;
+}
+
+/* The busy worker with the least to do, where more may be sent ahead; NULL if there is none. */
+static struct worker *least_busy(struct pool *pool, const struct function *function,
+				 uint64_t now_us)
+{
+	struct worker *best = NULL, *worker;
+	double room_us = SCHEDULER_AHEAD_US - task_us(function);
+	/* Of a function that was never measured nothing is sent ahead. */
+	if (function->samples == 0 || room_us < 0)
+		return NULL;
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		if (worker->state != WORKER_BUSY || !worker_has_room(worker) ||
+		    worker->backlog_us > room_us || is_stale(worker, now_us))
+			continue;
+		if (!best || worker->backlog_us < best->backlog_us)
+			best = worker;
+	}
+	return best;
+}
+
+/* How many tasks of a job a chunk for this worker should have. */
+static uint32_t chunk_tasks(const struct pool *pool, const struct worker *worker,
+			    const struct job *job)
+{
+	uint32_t asked = job_chunksize(job);
+	if (asked > 0)
+		return asked;
+	/* What a worker without a page had not begun when it died cannot be told. */
+	if (!worker->page || job->function->samples == 0)
+		return 1;
+	double by_time = SCHEDULER_AHEAD_US / task_us(job->function);
+	uint32_t tasks = by_time < CHUNK_TASKS_MAX ? (uint32_t)by_time : CHUNK_TASKS_MAX;
+	/* Towards the end smaller ones, so that all workers end together. */
+	uint32_t share = job_tasks_left(job) / (2 * pool->spec->workers);
+	if (tasks > share)
+		tasks = share;
+	return tasks > 0 ? tasks : 1;
+}
+
+static void assign(struct pool *pool, struct worker *worker, struct job *job, uint64_t now_us)
+{
+	struct core *core = pool->core;
+	struct range range = job_take(job, chunk_tasks(pool, worker, job), CHUNK_BYTES_MAX);
+	double estimate_us = job->function->samples > 0 ? task_us(job->function) * range.count
+							: 2 * SCHEDULER_AHEAD_US;
+	struct chunk *chunk = worker_push(worker, job, range, estimate_us, now_us);
+
+	bool first = job->state == JOB_WAITING;
+	job_step(job, JOB_ASSIGN, now_us);
+	if (!job_has_tasks(job))
+		fair_queue_remove(job->flow, job);
+	fair_queue_charge(job->flow, (int64_t)estimate_us + 1);
+	if (first) {
+		job->waited_us = now_us - job->submitted_us;
+		publish_job(core, job);
+	}
+	histogram_add(&core->stats.waiting, now_us - job->submitted_us, range.count);
+	core->stats.tasks_begun += range.count;
+	pool->waiting -= range.count;
+	pool->running += range.count;
+
+	if (worker->state == WORKER_IDLE) {
+		TAILQ_REMOVE(&pool->idle, worker, in_idle);
+		worker->progress_us = now_us;
+	}
+	worker_step(worker, WORKER_ASSIGN, now_us);
+	struct action *action = core_add_action(core, ACTION_SEND_TASK);
+	action->worker = worker;
+	action->chunk = chunk;
+}
+
+/* If a worker idles while tasks wait behind others' running ones, look again soon. */
+static void watch_balance(struct pool *pool, uint64_t now_us)
+{
+	unsigned idle_count = 0;
+	struct worker *worker;
+	if (TAILQ_EMPTY(&pool->idle) || pool->rebalance_timer.place != 0)
+		return;
+	TAILQ_FOREACH (worker, &pool->idle, in_idle)
+		idle_count++;
+	if (pool->page && pool->running > pool->ready_count - idle_count)
+		timer_heap_set(&pool->core->timers, &pool->rebalance_timer,
+			       now_us + SCHEDULER_STALE_US);
+}
+
+void scheduler_run(struct pool *pool, uint64_t now_us)
+{
+	struct job *job;
+	while ((job = fair_queue_peek(&pool->queue))) {
+		struct worker *worker = TAILQ_FIRST(&pool->idle);
+		if (!worker)
+			worker = least_busy(pool, job->function, now_us);
+		if (!worker)
+			return;
+		assign(pool, worker, job, now_us);
+	}
+	watch_balance(pool, now_us);
+}
+
+void scheduler_rebalance(struct pool *pool, uint64_t now_us)
+{
+	struct worker *worker;
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		/* One that has not begun anything is only slow to wake: nobody else would be
+		 * faster. */
+		if (worker->state != WORKER_BUSY || !is_stale(worker, now_us) ||
+		    !worker_runs(worker))
+			continue;
+		/* From the newest on; taking back may move oldest_seq up to next_seq. */
+		uint32_t oldest = worker->oldest_seq;
+		for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
+			struct chunk *chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
+			if (chunk->pending && !chunk->dropped)
+				core_take_back(pool->core, worker, chunk, now_us);
+		}
+	}
+	core_mark_dirty(pool->core, pool);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/container.h"
+#include "core/core.h"
+#include "core/publish.h"
+
+/* ---- users ---- */
+
+static struct user *user_ref(struct core *core, uid_t uid)
+{
+	struct user *user;
+	HASH_FIND(hh, core->users, &uid, sizeof(uid), user);
+	if (!user) {
+		user = calloc(1, sizeof(*user));
+		if (!user)
+			return NULL;
+		user->uid = uid;
+		user->retention_timer.kind = TIMER_RETENTION;
+		TAILQ_INIT(&user->kept);
+		account_init(&user->account, &core->root, core->user_limits);
+		HASH_ADD(hh, core->users, uid, sizeof(user->uid), user);
+	}
+	user->refs++;
+	return user;
+}
+
+static void user_unref(struct core *core, struct user *user)
+{
+	if (--user->refs > 0)
+		return;
+	assert(TAILQ_EMPTY(&user->kept));
+	timer_heap_clear(&core->timers, &user->retention_timer);
+	flows_destroy(&user->flows);
+	account_fini(&user->account);
+	HASH_DELETE(hh, core->users, user);
+	free(user);
+}
+
+/* ---- sessions ---- */
+
+struct session *core_session_open(struct core *core, uid_t uid, struct peer *peer,
+				  const char **ret_limit)
+{
+	*ret_limit = NULL;
+	struct session *session = calloc(1, sizeof(*session));
+	struct user *user = session ? user_ref(core, uid) : NULL;
+	if (!user) {
+		free(session);
+		return NULL;
+	}
+	account_init(&session->account, &user->account, core->session_limits);
+	*ret_limit = account_charge(&session->account, RESOURCE_CONNECTIONS, 1);
+	if (*ret_limit) {
+		user_unref(core, user);
+		free(session);
+		return NULL;
+	}
+	session->id = ++core->last_session_id;
+	session->peer = peer;
+	session->user = user;
+	session->refs = 1;
+	session->sees_all = uid == 0 || uid == core->own_uid;
+	TAILQ_INIT(&session->jobs);
+	TAILQ_INIT(&session->kept);
+	LIST_INIT(&session->waits);
+	LIST_INIT(&session->subscriptions);
+	core->session_count++;
+	return session;
+}
+
+void core_session_unref(struct core *core, struct session *session)
+{
+	if (--session->refs > 0)
+		return;
+	assert(!session->peer && TAILQ_EMPTY(&session->jobs) && TAILQ_EMPTY(&session->kept));
+	flows_destroy(&session->flows);
+	account_fini(&session->account);
+	user_unref(core, session->user);
+	free(session->client);
+	free(session);
+}
+
+static struct outcome session_ended(void)
+{
+	return error_outcome(ERR_CANCELLED, "the session that submitted it has ended");
+}
+
+void core_session_close(struct core *core, struct session *session, uint64_t now_us)
+{
+	session->peer = NULL;
+	core->session_count--;
+	account_release(&session->account, RESOURCE_CONNECTIONS, 1);
+	struct wait *wait;
+	while ((wait = LIST_FIRST(&session->waits)))
+		core_drop_wait(core, wait);
+	struct subscription *subscription;
+	while ((subscription = LIST_FIRST(&session->subscriptions)))
+		core_drop_subscription(core, subscription);
+	flows_park(session->flows, false);
+
+	struct job *job = TAILQ_FIRST(&session->jobs), *next;
+	for (; job; job = next) {
+		next = TAILQ_NEXT(job, in_session);
+		if (!job->detached)
+			core_end_job(core, job, JOB_CANCEL, session_ended(), now_us);
+	}
+	core_session_unref(core, session);
+}
+
+void core_session_block(struct core *core, struct session *session, bool blocked)
+{
+	flows_park(session->flows, blocked);
+	if (!blocked)
+		for (struct flow *flow = session->flows; flow; flow = flow->next_of_owner)
+			core_mark_dirty(core, container_of(flow->queue, struct pool, queue));
+}
+
+/* ---- finding jobs ---- */
+
+struct job *core_find_job(struct core *core, struct session *session, uint64_t id,
+			  struct outcome *ret_error)
+{
+	struct job *job = job_table_find(&core->jobs, id);
+	/* An ended job that is only waited for by a worker has no result any more. */
+	if (job && session_sees(session, job) && (job->kept || !job_ended(job)))
+		return job;
+	*ret_error = error_outcome(ERR_NO_SUCH_JOB,
+				   "there is no job %llu, or it has ended and is no longer kept",
+				   (unsigned long long)id);
+	return NULL;
+}
+
+struct job *core_find_request(struct session *session, uint32_t msgid, struct outcome *ret_error)
+{
+	struct job *job;
+	HASH_FIND(by_msgid, session->by_msgid, &msgid, sizeof(msgid), job);
+	if (!job)
+		*ret_error = error_outcome(ERR_NO_SUCH_JOB,
+					   "no apply or map with msgid %lu is under way here",
+					   (unsigned long)msgid);
+	return job;
+}
+
+/* ---- waiting ---- */
+
+static struct outcome over_limit(const char *limit)
+{
+	struct error_builder b;
+	error_builder_begin(&b, ERR_BUSY, "the limit %s is reached", limit);
+	error_builder_add_string(&b, "limit", limit);
+	return error_builder_end(&b);
+}
+
+static struct outcome not_ready(const struct job *job)
+{
+	struct error_builder b;
+	error_builder_begin(&b, ERR_NOT_READY, "job %llu is %s", (unsigned long long)job->id,
+			    job_state_name(job->state));
+	error_builder_add_string(&b, "state", job_state_name(job->state));
+	error_builder_add_int(&b, "job", (int64_t)job->id);
+	return error_builder_end(&b);
+}
+
+void core_reply(struct core *core, struct session *session, uint32_t msgid,
+		const struct outcome *outcome)
+{
+	struct action *action = core_add_action(core, ACTION_REPLY);
+	action->session = session;
+	action->msgid = msgid;
+	action->outcome = *outcome;
+	blob_ref(outcome->value.blob);
+}
+
+bool core_wait(struct core *core, struct session *session, uint32_t msgid, struct job *job,
+	       uint64_t until_us, uint64_t now_us, struct outcome *ret_error)
+{
+	if (job_ended(job)) {
+		core_reply(core, session, msgid, &job->outcome);
+		return true;
+	}
+	if (until_us <= now_us) {
+		*ret_error = not_ready(job);
+		return false;
+	}
+	const char *limit = account_charge(&session->account, RESOURCE_WAITS, 1);
+	struct wait *wait = limit ? NULL : calloc(1, sizeof(*wait));
+	if (limit) {
+		*ret_error = over_limit(limit);
+		return false;
+	}
+	if (!wait) {
+		account_release(&session->account, RESOURCE_WAITS, 1);
+		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
+		return false;
+	}
+	wait->session = session;
+	wait->job = job;
+	wait->msgid = msgid;
+	wait->timer.kind = TIMER_WAIT;
+	LIST_INSERT_HEAD(&session->waits, wait, of_session);
+	LIST_INSERT_HEAD(&job->waits, wait, of_job);
+	if (until_us != TIME_NEVER)
+		timer_heap_set(&core->timers, &wait->timer, until_us);
+	return true;
+}
+
+void core_drop_wait(struct core *core, struct wait *wait)
+{
+	timer_heap_clear(&core->timers, &wait->timer);
+	LIST_REMOVE(wait, of_session);
+	LIST_REMOVE(wait, of_job);
+	account_release(&wait->session->account, RESOURCE_WAITS, 1);
+	free(wait);
+}
+
+void core_wait_over(struct core *core, struct wait *wait)
+{
+	struct outcome error = not_ready(wait->job);
+	core_reply(core, wait->session, wait->msgid, &error);
+	outcome_fini(&error);
+	core_drop_wait(core, wait);
+}
+
+/* ---- cancelling ---- */
+
+struct cancellation core_cancel(struct core *core, struct job *job, uint64_t now_us)
+{
+	struct cancellation done = {.job_id = job->id, .state = job->state};
+	if (job_ended(job)) {
+		done.begun = job->finished;
+		return done;
+	}
+	core_recall(core, job, false, now_us);
+	done.begun = job->whole.count - job_tasks_left(job);
+	done.state = job->state;
+	if (!job->map && done.begun > 0)
+		return done;
+	done.cancelled = true;
+	done.state = JOB_CANCELLED;
+	core_end_job(core, job, JOB_CANCEL, error_outcome(ERR_CANCELLED, "the job was cancelled"),
+		     now_us);
+	return done;
+}
+
+/* ---- subscribing ---- */
+
+static struct subscription *find_subscription(struct session *session, struct job *job,
+					      struct pool *pool)
+{
+	struct subscription *subscription;
+	LIST_FOREACH (subscription, &session->subscriptions, of_session)
+		if (subscription->job == job && subscription->pool == pool)
+			return subscription;
+	return NULL;
+}
+
+static bool add_subscription(struct core *core, struct session *session, struct job *job,
+			     struct pool *pool, struct outcome *ret_error)
+{
+	const char *limit = account_charge(&session->account, RESOURCE_SUBSCRIPTIONS, 1);
+	if (limit) {
+		*ret_error = over_limit(limit);
+		return false;
+	}
+	struct subscription *subscription = calloc(1, sizeof(*subscription));
+	if (!subscription) {
+		account_release(&session->account, RESOURCE_SUBSCRIPTIONS, 1);
+		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
+		return false;
+	}
+	subscription->session = session;
+	subscription->job = job;
+	subscription->pool = pool;
+	struct subscription_list *target = job    ? &job->subscriptions
+					   : pool ? &pool->subscriptions
+						  : &core->subscriptions;
+	LIST_INSERT_HEAD(&session->subscriptions, subscription, of_session);
+	LIST_INSERT_HEAD(target, subscription, of_target);
+	core->subscription_count++;
+	return true;
+}
+
+bool core_subscribe(struct core *core, struct session *session, struct job *job, struct pool *pool,
+		    struct outcome *ret_error)
+{
+	if (!find_subscription(session, job, pool) &&
+	    !add_subscription(core, session, job, pool, ret_error))
+		return false;
+	if (job && job_ended(job))
+		publish_result_to(core, job, session);
+	return true;
+}
+
+bool core_unsubscribe(struct core *core, struct session *session, struct job *job,
+		      struct pool *pool)
+{
+	struct subscription *subscription = find_subscription(session, job, pool);
+	if (subscription)
+		core_drop_subscription(core, subscription);
+	return subscription;
+}
+
+void core_drop_subscription(struct core *core, struct subscription *subscription)
+{
+	LIST_REMOVE(subscription, of_session);
+	LIST_REMOVE(subscription, of_target);
+	account_release(&subscription->session->account, RESOURCE_SUBSCRIPTIONS, 1);
+	core->subscription_count--;
+	free(subscription);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Users and sessions: who submits, with what accounts, who waits for what, and who wants to be
+ * told.
+ *
+ * A session begins with a connection and ends with it, but its struct stays while it has jobs:
+ * detached ones, or finished ones that are kept. A user exists while it has a session.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "core/account.h"
+#include "core/job.h"
+#include "core/timer_heap.h"
+
+struct flow;
+struct peer;
+struct pool;
+
+struct user {
+	uid_t uid;
+	struct account account;
+	struct flow *flows;
+	unsigned refs;                /* sessions */
+	struct job_list kept;         /* finished jobs that can be fetched, the oldest first */
+	struct timer retention_timer; /* of the oldest */
+	UT_hash_handle hh;
+};
+
+struct session {
+	uint64_t id;
+	struct peer
+		*peer; /* the connection, for whoever executes actions; NULL once it has ended */
+	struct user *user;
+	struct account account;
+	struct flow *flows;
+	bool sees_all; /* root, or the daemon's own user */
+	bool lossy;    /* its output is so full that pushes to subscribers are dropped */
+	uint64_t lost; /* pushes dropped since the last that was not */
+	uint64_t mark; /* of the last fan-out that reached it */
+	char *client;  /* what it calls itself, or NULL; owned */
+
+	unsigned refs;        /* its connection, and its jobs: under way or kept */
+	struct job_list jobs; /* under way */
+	struct job_list kept; /* finished and kept, the oldest first */
+	struct job *by_msgid; /* hash of those that answer a request */
+	struct wait_list waits;
+	struct subscription_list subscriptions;
+};
+
+/* A call of wait that waits. */
+struct wait {
+	struct session *session;
+	struct job *job;
+	uint32_t msgid;
+	struct timer timer;
+	LIST_ENTRY(wait) of_session;
+	LIST_ENTRY(wait) of_job;
+};
+
+enum subscription_kind {
+	SUBSCRIPTION_ALL,
+	SUBSCRIPTION_POOL,
+	SUBSCRIPTION_JOB,
+};
+
+/* A wish to be pushed results and events. */
+struct subscription {
+	enum subscription_kind kind;
+	struct session *session;
+	struct pool *pool; /* of SUBSCRIPTION_POOL */
+	struct job *job;   /* of SUBSCRIPTION_JOB */
+	LIST_ENTRY(subscription) of_session;
+	LIST_ENTRY(subscription) of_target; /* the job's, the pool's or the core's list */
+};
+
+/* Whether the session may know of the job. */
+static inline bool session_sees(const struct session *session, const struct job *job)
+{
+	return session->sees_all || session->user == job->user;
+}

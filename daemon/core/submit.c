@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a call to a job: finding the function, charging the accounts, entering the queue.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/core.h"
+#include "core/publish.h"
+
+#define SUGGESTIONS_MAX 3
+
+/* ---- finding the function ---- */
+
+struct suggestions {
+	const struct function *functions[SUGGESTIONS_MAX];
+	unsigned distances[SUGGESTIONS_MAX];
+	unsigned count;
+};
+
+static void suggest(struct suggestions *s, const struct function *function, unsigned distance)
+{
+	unsigned i = s->count < SUGGESTIONS_MAX ? s->count++ : SUGGESTIONS_MAX;
+	if (i == SUGGESTIONS_MAX && distance >= s->distances[--i])
+		return;
+	while (i > 0 && s->distances[i - 1] > distance) {
+		s->functions[i] = s->functions[i - 1];
+		s->distances[i] = s->distances[i - 1];
+		i--;
+	}
+	s->functions[i] = function;
+	s->distances[i] = distance;
+}
+
+/* The part after the module's name. */
+static const char *base_name(const char *name, size_t size, size_t *ret_size)
+{
+	const char *p = memrchr(name, '.', size), *colon = memrchr(name, ':', size);
+	if (colon && (!p || colon > p))
+		p = colon;
+	p = p ? p + 1 : name;
+	*ret_size = size - (size_t)(p - name);
+	return p;
+}
+
+/* Similar names: a few wrong letters, or the right function of another module. */
+static void find_suggestions(struct core *core, const char *name, size_t size,
+			     struct suggestions *s)
+{
+	unsigned limit = size < 6 ? 2 : 3;
+	size_t base_size, other_size;
+	const char *base = base_name(name, size, &base_size);
+	struct pool *pool;
+	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		for (struct function *f = pool->functions.by_name; f; f = f->hh.next) {
+			const char *other = base_name(f->name, f->name_size, &other_size);
+			unsigned distance = name_distance(name, size, f->name, f->name_size, limit);
+			if (other_size == base_size && memcmp(other, base, base_size) == 0)
+				distance = 0;
+			if (distance <= limit)
+				suggest(s, f, distance);
+		}
+	}
+}
+
+static struct outcome unknown_function(struct core *core, const char *name, size_t size)
+{
+	struct suggestions s = {0};
+	find_suggestions(core, name, size, &s);
+	struct error_builder b;
+	if (s.count > 0)
+		error_builder_begin(&b, ERR_UNKNOWN_FUNCTION,
+				    "no pool has a function %.*s; did you mean %s?", (int)size,
+				    name, s.functions[0]->name);
+	else
+		error_builder_begin(
+			&b, ERR_UNKNOWN_FUNCTION,
+			"no pool has a function %.*s; the method functions lists those there are",
+			(int)size, name);
+	struct procpool_writer *w = error_builder_add(&b, "suggestions");
+	procpool_write_array(w, s.count);
+	for (unsigned i = 0; i < s.count; i++)
+		procpool_write_string(w, s.functions[i]->name);
+	return error_builder_end(&b);
+}
+
+static struct outcome ambiguous(struct core *core, const struct submission *submission)
+{
+	struct error_builder b;
+	struct pool *pool;
+	error_builder_begin(&b, ERR_AMBIGUOUS,
+			    "several pools have a function %.*s: name one with the option pool",
+			    (int)submission->function_size, submission->function);
+	struct procpool_writer *w = error_builder_add(&b, "pools");
+	size_t place = procpool_write_open_array(w);
+	uint32_t count = 0;
+	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		if (!function_table_find(&pool->functions, submission->function,
+					 submission->function_size))
+			continue;
+		procpool_write_string(w, pool->spec->name);
+		count++;
+	}
+	procpool_write_count(w, place, count);
+	return error_builder_end(&b);
+}
+
+static struct outcome copy_failure(const struct pool *pool)
+{
+	return (struct outcome){pool->failure.code, span_hold(pool->failure.value)};
+}
+
+static struct function *find_in_pool(struct core *core, const struct submission *submission,
+				     struct outcome *ret_error)
+{
+	struct pool *pool = core_find_pool(core, submission->pool, submission->pool_size);
+	if (!pool) {
+		*ret_error = error_outcome(
+			ERR_NO_SUCH_POOL,
+			"there is no pool %.*s; the method pools lists those there are",
+			(int)submission->pool_size, submission->pool);
+		return NULL;
+	}
+	struct function *function = function_table_find(&pool->functions, submission->function,
+							submission->function_size);
+	if (!function)
+		*ret_error = pool->failure.value.size > 0 && !pool->loaded
+				     ? copy_failure(pool)
+				     : unknown_function(core, submission->function,
+							submission->function_size);
+	return function;
+}
+
+static struct function *find_function(struct core *core, const struct submission *submission,
+				      struct outcome *ret_error)
+{
+	if (submission->pool)
+		return find_in_pool(core, submission, ret_error);
+	struct function *found = NULL;
+	struct pool *pool, *unloaded = NULL;
+	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		struct function *function = function_table_find(
+			&pool->functions, submission->function, submission->function_size);
+		if (function && found) {
+			*ret_error = ambiguous(core, submission);
+			return NULL;
+		}
+		if (function)
+			found = function;
+		if (!pool->loaded && pool->failure.value.size > 0)
+			unloaded = pool;
+	}
+	if (!found)
+		/* A pool that cannot even load may be the one that was meant. */
+		*ret_error = unloaded ? copy_failure(unloaded)
+				      : unknown_function(core, submission->function,
+							 submission->function_size);
+	return found;
+}
+
+/* ---- entering ---- */
+
+static struct outcome busy(const char *limit)
+{
+	struct error_builder b;
+	error_builder_begin(&b, ERR_BUSY,
+			    "the limit %s is reached: try again when some jobs have ended", limit);
+	error_builder_add_string(&b, "limit", limit);
+	return error_builder_end(&b);
+}
+
+static bool charge(struct session *session, uint64_t bytes, struct outcome *ret_error)
+{
+	const char *limit = account_charge(&session->account, RESOURCE_JOBS, 1);
+	if (!limit) {
+		limit = account_charge(&session->account, RESOURCE_QUEUED_BYTES, bytes);
+		if (limit)
+			account_release(&session->account, RESOURCE_JOBS, 1);
+	}
+	if (limit)
+		*ret_error = busy(limit);
+	return !limit;
+}
+
+/* The bytes of args and kwargs within the message: all that the job needs of it. */
+static struct span request_of(const struct submission *submission)
+{
+	const uint8_t *begin = submission->args.data, *end = begin + submission->args.size;
+	if (submission->kwargs.size > 0)
+		end = submission->kwargs.data + submission->kwargs.size;
+	return (struct span){submission->message.blob, begin, (size_t)(end - begin)};
+}
+
+static struct job *make_job(const struct submission *submission)
+{
+	struct procpool_value args = submission->args;
+	struct range whole = {0, 1, args.data, args.size};
+	if (submission->is_map) {
+		struct procpool_iter it = procpool_iter(args);
+		whole.count = (uint32_t)it.remaining;
+		whole.data = it.next ? it.next : args.data;
+		whole.size = (size_t)(args.data + args.size - whole.data);
+	}
+	struct span request = request_of(submission);
+	struct job *job = job_create(submission->is_map, request, whole);
+	if (!job)
+		return NULL;
+	job->star = submission->star || !submission->is_map;
+	job->collect = submission->collect;
+	job->stream = submission->stream;
+	job->async = submission->async;
+	job->detached = submission->detach;
+	job->msgid = submission->msgid;
+	if (submission->is_map)
+		job_set_chunksize(job, submission->chunksize);
+	if (submission->kwargs.size > 0) {
+		job->kwargs = job->request.data + (submission->kwargs.data - request.data);
+		job->kwargs_size = submission->kwargs.size;
+	}
+	return job;
+}
+
+static void enter(struct core *core, struct session *session, struct job *job,
+		  struct function *function, uint64_t now_us)
+{
+	job->session = session;
+	job->user = session->user;
+	job->function = function;
+	job->submitted_us = job->since_us = now_us;
+	session->refs++;
+	TAILQ_INSERT_TAIL(&session->jobs, job, in_session);
+	if (!job->async)
+		HASH_ADD(by_msgid, session->by_msgid, msgid, sizeof(job->msgid), job);
+	core->stats.accepted++;
+	function->pool->waiting += job_tasks_left(job);
+	publish_job(core, job);
+}
+
+uint64_t core_submit(struct core *core, struct session *session,
+		     const struct submission *submission, uint64_t now_us,
+		     struct outcome *ret_error)
+{
+	if (core->stopping) {
+		*ret_error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
+		return 0;
+	}
+	struct function *function = find_function(core, submission, ret_error);
+	if (!function)
+		return 0;
+	struct pool *pool = function->pool;
+	if (pool->failure.value.size > 0) {
+		*ret_error = copy_failure(pool);
+		return 0;
+	}
+	struct span request = request_of(submission);
+	uint64_t bytes = request.blob ? request.blob->size : request.size;
+	if (!charge(session, bytes, ret_error))
+		return 0;
+	struct job *job = make_job(submission);
+	struct flow *flow = fair_queue_flow(&pool->queue, &session->user->flows, &session->flows);
+	uint64_t id = job && flow ? job_table_add(&core->jobs, job) : 0;
+	if (id == 0) {
+		account_release(&session->account, RESOURCE_JOBS, 1);
+		account_release(&session->account, RESOURCE_QUEUED_BYTES, bytes);
+		job_destroy(job);
+		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
+		return 0;
+	}
+	job->id = id;
+	job->charged_bytes = bytes;
+	job->flow = flow;
+	enter(core, session, job, function, now_us);
+	if (job->whole.count == 0) {
+		core_finish_map_if_done(core, job, now_us);
+	} else {
+		fair_queue_push(flow, job);
+		core_mark_dirty(core, pool);
+	}
+	return id;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker: its lifecycle, and the task messages that were sent to it and not answered in full.
+ *
+ * The state changes only in worker_step(), by a table of state and event. Messages are numbered one
+ * after the other and answered in order; each covers a range of one job's tasks, a chunk. Of a
+ * worker with a page, what has not begun can be taken back at any time. Everything that a worker
+ * says is checked against the chunks; a contradiction is reported, and the caller ends the worker.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "core/job.h"
+#include "core/timer_heap.h"
+#include "proto/page.h"
+
+struct channel;
+struct pool;
+
+enum worker_state {
+	WORKER_STARTING, /* being forked or loading */
+	WORKER_IDLE,
+	WORKER_BUSY,
+	WORKER_STOPPING, /* told to end, or killed; its exit is awaited */
+	WORKER_LOST,     /* it has exited */
+	WORKER_STATE_COUNT,
+};
+
+enum worker_event {
+	WORKER_READY,
+	WORKER_ASSIGN, /* it was sent a chunk */
+	WORKER_DRAIN,  /* all that it was sent is answered or taken back */
+	WORKER_STOP,
+	WORKER_EXIT,
+	WORKER_EVENT_COUNT,
+};
+
+/* One task message under way. */
+struct chunk {
+	struct job *job;    /* referred to by job->assigned */
+	struct range range; /* what the worker is to answer; the tail is cut off when taken back */
+	uint32_t answered;  /* tasks of the range */
+	uint32_t seq;
+	bool pending;       /* sent, and not all answered */
+	bool dropped;       /* its job has ended: answers are ignored */
+	double estimate_us; /* what it was thought to take */
+	uint64_t sent_us;
+};
+
+struct worker {
+	struct pool *pool;
+	struct channel *channel; /* its socket, for whoever executes actions; NULL: none */
+	unsigned number;         /* in its pool, from 1 */
+	pid_t pid;               /* 0: not known yet */
+	enum worker_state state;
+	uint64_t since_us; /* entered its state */
+	struct page *page; /* NULL: it has none */
+	struct timer start_timer;
+
+	struct chunk *chunks; /* PAGE_SLOTS of them: that of message seq is at seq % PAGE_SLOTS */
+	uint32_t oldest_seq;  /* first that may be pending */
+	uint32_t next_seq;
+	unsigned pending;     /* chunks pending */
+	double backlog_us;    /* their estimates together */
+	uint64_t progress_us; /* when it last answered, or was given work while idle */
+	uint64_t tasks;       /* ended in it */
+
+	TAILQ_ENTRY(worker) in_pool;
+	TAILQ_ENTRY(worker) in_idle; /* while WORKER_IDLE */
+};
+
+/* WORKER_STARTING; NULL without memory. */
+struct worker *worker_create(struct pool *pool, unsigned number, uint64_t now_us);
+/* Must have no chunk pending. Frees no page. */
+void worker_destroy(struct worker *worker);
+
+/* The state that an event leads to; WORKER_STATE_COUNT where it may not happen. */
+enum worker_state worker_next_state(enum worker_state state, enum worker_event event);
+
+/* Takes the event; asserts that it may happen. */
+void worker_step(struct worker *worker, enum worker_event event, uint64_t now_us);
+
+const char *worker_state_name(enum worker_state state);
+
+/* Whether it can be sent another chunk. */
+bool worker_has_room(const struct worker *worker);
+
+/* Enters a chunk as the next message and offers it in the page. Borrowed until it is answered. */
+struct chunk *worker_push(struct worker *worker, struct job *job, struct range range,
+			  double estimate_us, uint64_t now_us);
+
+/* The oldest chunk that is pending, or NULL: the one that runs. */
+struct chunk *worker_current(struct worker *worker);
+
+/* Whether a task of it runs: one has begun and is not answered. Without a page: whenever something
+ * is pending. */
+bool worker_runs(struct worker *worker);
+
+/*
+ * The chunk that an answer for `count` tasks of message seq, beginning with its task `first`,
+ * belongs to; NULL where no such answer is due.
+ */
+struct chunk *worker_match(struct worker *worker, uint32_t seq, uint32_t first, uint32_t count);
+
+/* Counts `count` answers to a chunk; it is no longer pending when they are all there. */
+void worker_answer(struct worker *worker, struct chunk *chunk, uint32_t count);
+
+/*
+ * How many tasks of the chunk have begun, the rest never will: takes back by the page. Without a
+ * page, or where the page makes no sense: all.
+ */
+uint32_t worker_revoke(struct worker *worker, struct chunk *chunk);
+
+/* The chunk is no longer pending, whatever is unanswered. */
+void worker_forget(struct worker *worker, struct chunk *chunk);
