@@ -7,64 +7,82 @@
 
 #include "procpool/value.h"
 
-/* What the first byte of a value says: its kind, how many bytes of length or count follow, and a fixed payload. */
+/* What the first byte of a value says. */
 struct first_byte {
-	uint8_t kind;
-	uint8_t length_bytes; /* 0, 1, 2 or 4 */
-	uint8_t fixed;	      /* payload (or children) known from the first byte alone */
+	uint8_t kind;         /* enum procpool_type; PROCPOOL_NONE for 0xc1 */
+	uint8_t length_bytes; /* of the length or count that follows: 0, 1, 2 or 4 */
+	uint8_t fixed;        /* payload or children known from the first byte alone */
+	uint8_t span; /* whole size, where that is known from the first byte alone and the value
+			 is no container; otherwise 0 */
 };
 
-#define ROW(k, l, f) {(k), (l), (f)}
-static const struct first_byte first_bytes_c0[] = {
-	[0x00] = ROW(PROCPOOL_NIL, 0, 0),    [0x01] = ROW(PROCPOOL_NONE, 0, 0),
-	[0x02] = ROW(PROCPOOL_BOOL, 0, 0),   [0x03] = ROW(PROCPOOL_BOOL, 0, 0),
-	[0x04] = ROW(PROCPOOL_BYTES, 1, 0),  [0x05] = ROW(PROCPOOL_BYTES, 2, 0),
-	[0x06] = ROW(PROCPOOL_BYTES, 4, 0),  [0x07] = ROW(PROCPOOL_EXT, 1, 1),
-	[0x08] = ROW(PROCPOOL_EXT, 2, 1),    [0x09] = ROW(PROCPOOL_EXT, 4, 1),
-	[0x0a] = ROW(PROCPOOL_FLOAT, 0, 4),  [0x0b] = ROW(PROCPOOL_FLOAT, 0, 8),
-	[0x0c] = ROW(PROCPOOL_INT, 0, 1),    [0x0d] = ROW(PROCPOOL_INT, 0, 2),
-	[0x0e] = ROW(PROCPOOL_INT, 0, 4),    [0x0f] = ROW(PROCPOOL_INT, 0, 8),
-	[0x10] = ROW(PROCPOOL_INT, 0, 1),    [0x11] = ROW(PROCPOOL_INT, 0, 2),
-	[0x12] = ROW(PROCPOOL_INT, 0, 4),    [0x13] = ROW(PROCPOOL_INT, 0, 8),
-	[0x14] = ROW(PROCPOOL_EXT, 0, 2),    [0x15] = ROW(PROCPOOL_EXT, 0, 3),
-	[0x16] = ROW(PROCPOOL_EXT, 0, 5),    [0x17] = ROW(PROCPOOL_EXT, 0, 9),
-	[0x18] = ROW(PROCPOOL_EXT, 0, 17),   [0x19] = ROW(PROCPOOL_STRING, 1, 0),
-	[0x1a] = ROW(PROCPOOL_STRING, 2, 0), [0x1b] = ROW(PROCPOOL_STRING, 4, 0),
-	[0x1c] = ROW(PROCPOOL_ARRAY, 2, 0),  [0x1d] = ROW(PROCPOOL_ARRAY, 4, 0),
-	[0x1e] = ROW(PROCPOOL_MAP, 2, 0),    [0x1f] = ROW(PROCPOOL_MAP, 4, 0),
-};
-#undef ROW
+/* clang-format off */
+#define SCALAR(kind, payload)   {kind, 0, payload, 1 + (payload)}
+#define LENGTH(kind, bytes)     {kind, bytes, 0, 0}
+#define EXT_LENGTH(bytes)       {PROCPOOL_EXT, bytes, 1, 0} /* the type byte counts as payload */
+#define CONTAINER(kind, count)  {kind, 0, count, 0}
+#define UNUSED                  {PROCPOOL_NONE, 0, 0, 0}
 
-static inline struct first_byte classify(uint8_t b)
+#define FIXINT                  SCALAR(PROCPOOL_INT, 0)
+#define FIXINTS_8               FIXINT, FIXINT, FIXINT, FIXINT, FIXINT, FIXINT, FIXINT, FIXINT
+#define FIXINTS_32              FIXINTS_8, FIXINTS_8, FIXINTS_8, FIXINTS_8
+#define FROM_4(row, kind, n)    row(kind, n), row(kind, (n) + 1), row(kind, (n) + 2), row(kind, (n) + 3)
+#define FROM_16(row, kind, n)   FROM_4(row, kind, n), FROM_4(row, kind, (n) + 4), \
+				FROM_4(row, kind, (n) + 8), FROM_4(row, kind, (n) + 12)
+
+static const struct first_byte first_bytes[256] = {
+	/* 00 */ FIXINTS_32, FIXINTS_32, FIXINTS_32, FIXINTS_32,
+	/* 80 */ FROM_16(CONTAINER, PROCPOOL_MAP, 0),
+	/* 90 */ FROM_16(CONTAINER, PROCPOOL_ARRAY, 0),
+	/* a0 */ FROM_16(SCALAR, PROCPOOL_STRING, 0), FROM_16(SCALAR, PROCPOOL_STRING, 16),
+	/* c0 */ SCALAR(PROCPOOL_NIL, 0), UNUSED, SCALAR(PROCPOOL_BOOL, 0), SCALAR(PROCPOOL_BOOL, 0),
+	/* c4 */ LENGTH(PROCPOOL_BYTES, 1), LENGTH(PROCPOOL_BYTES, 2), LENGTH(PROCPOOL_BYTES, 4),
+	/* c7 */ EXT_LENGTH(1), EXT_LENGTH(2), EXT_LENGTH(4),
+	/* ca */ SCALAR(PROCPOOL_FLOAT, 4), SCALAR(PROCPOOL_FLOAT, 8),
+	/* cc */ SCALAR(PROCPOOL_INT, 1), SCALAR(PROCPOOL_INT, 2), SCALAR(PROCPOOL_INT, 4), SCALAR(PROCPOOL_INT, 8),
+	/* d0 */ SCALAR(PROCPOOL_INT, 1), SCALAR(PROCPOOL_INT, 2), SCALAR(PROCPOOL_INT, 4), SCALAR(PROCPOOL_INT, 8),
+	/* d4 */ SCALAR(PROCPOOL_EXT, 2), SCALAR(PROCPOOL_EXT, 3), SCALAR(PROCPOOL_EXT, 5),
+	/* d7 */ SCALAR(PROCPOOL_EXT, 9), SCALAR(PROCPOOL_EXT, 17),
+	/* d9 */ LENGTH(PROCPOOL_STRING, 1), LENGTH(PROCPOOL_STRING, 2), LENGTH(PROCPOOL_STRING, 4),
+	/* dc */ LENGTH(PROCPOOL_ARRAY, 2), LENGTH(PROCPOOL_ARRAY, 4),
+	/* de */ LENGTH(PROCPOOL_MAP, 2), LENGTH(PROCPOOL_MAP, 4),
+	/* e0 */ FIXINTS_32,
+};
+/* clang-format on */
+
+/* Small integers are told by a branch: where they come in runs, the processor predicts it and need
+ * not wait for the table to know where the next value begins. */
+static inline size_t span_of(uint8_t b)
 {
-	if (b < 0x80 || b >= 0xe0)
-		return (struct first_byte){PROCPOOL_INT, 0, 0};
-	if (b >= 0xc0)
-		return first_bytes_c0[b - 0xc0];
-	if (b >= 0xa0)
-		return (struct first_byte){PROCPOOL_STRING, 0, b & 0x1f};
-	return (struct first_byte){b < 0x90 ? PROCPOOL_MAP : PROCPOOL_ARRAY, 0, b & 0x0f};
+	return b < 0x80 ? 1 : first_bytes[b].span;
 }
 
-static inline uint64_t load_be(const uint8_t *p, unsigned bytes)
+/* A length or count of 0, 1, 2 or 4 bytes. */
+static inline uint64_t load_length(const uint8_t *p, unsigned bytes)
 {
-	uint64_t n = 0;
-	for (unsigned i = 0; i < bytes; i++)
-		n = n << 8 | p[i];
-	return n;
+	switch (bytes) {
+	case 1:
+		return p[0];
+	case 2:
+		return (uint64_t)p[0] << 8 | p[1];
+	case 4:
+		return (uint64_t)p[0] << 24 | (uint64_t)p[1] << 16 | (uint64_t)p[2] << 8 | p[3];
+	default:
+		return 0;
+	}
 }
 
 static inline int header_decode(const uint8_t *data, size_t size, struct frame_header *ret)
 {
-	struct first_byte first = classify(data[0]);
+	struct first_byte first = first_bytes[data[0]];
 	if (first.kind == PROCPOOL_NONE)
 		return -1;
 	if (size < 1U + first.length_bytes)
 		return 1 + first.length_bytes;
-	uint64_t n = first.fixed + load_be(data + 1, first.length_bytes);
+	uint64_t n = first.fixed + load_length(data + 1, first.length_bytes);
 	ret->kind = first.kind;
 	ret->size = (uint8_t)(1 + first.length_bytes);
-	ret->payload = first.kind >= PROCPOOL_ARRAY && first.kind <= PROCPOOL_MAP ? 0 : n;
+	ret->payload = first.kind == PROCPOOL_ARRAY || first.kind == PROCPOOL_MAP ? 0 : n;
 	ret->children = first.kind == PROCPOOL_ARRAY ? n : first.kind == PROCPOOL_MAP ? 2 * n : 0;
 	return 0;
 }
@@ -90,106 +108,126 @@ void frame_scanner_reset(struct frame_scanner *scanner)
 	scanner->payload = 0;
 }
 
-/* A value is complete: closes the containers that it was the last of. True: so is the message. */
-static inline bool value_complete(struct frame_scanner *scanner)
+/* Nothing of a value is pending: closes the containers that are full. True: so is the message. */
+static inline bool message_complete(struct frame_scanner *scanner)
 {
-	while (scanner->depth > 0) {
-		if (--scanner->open[scanner->depth - 1] > 0)
-			return false;
+	while (scanner->depth > 0 && scanner->open[scanner->depth - 1] == 0)
 		scanner->depth--;
-	}
-	return true;
+	return scanner->depth == 0;
 }
 
-/* Takes a decoded header into the scanner's state. FRAME_DONE: it was a whole message. */
-static inline enum frame_status take_header(struct frame_scanner *scanner, const struct frame_header *header)
+/*
+ * The hot loop: takes values of the innermost container whose size their first byte tells, as far
+ * as container, bytes and limit allow. Whatever stops it is left to take_header(). False: took
+ * nothing.
+ */
+static inline bool take_run(struct frame_scanner *scanner, const uint8_t **p, const uint8_t *end)
 {
-	if (scanner->size_max - scanner->size < header->size ||
-	    scanner->size_max - scanner->size - header->size < header->payload + header->children)
-		return FRAME_TOO_LARGE;
-	if (header->kind == PROCPOOL_ARRAY || header->kind == PROCPOOL_MAP) {
-		if (scanner->depth == scanner->depth_max)
-			return FRAME_TOO_DEEP;
-		scanner->size += header->size;
-		if (header->children > 0) {
-			scanner->open[scanner->depth++] = header->children;
-			return FRAME_MORE;
-		}
-	} else {
-		scanner->size += header->size;
-		if (header->payload > 0) {
-			scanner->payload = header->payload;
-			return FRAME_MORE;
-		}
+	if (scanner->depth == 0 || scanner->header_size > 0)
+		return false;
+	const uint8_t *start = *p, *q = start;
+	uint64_t missing = scanner->open[scanner->depth - 1];
+	size_t room = scanner->size_max - scanner->size;
+	if (room < (size_t)(end - start))
+		end = start + room;
+	while (missing > 0 && q < end) {
+		size_t span = span_of(*q);
+		if (span == 0 || span > (size_t)(end - q))
+			break;
+		q += span;
+		missing--;
 	}
-	return value_complete(scanner) ? FRAME_DONE : FRAME_MORE;
+	scanner->open[scanner->depth - 1] = missing;
+	scanner->size += (size_t)(q - start);
+	*p = q;
+	return q > start;
 }
 
-/* Skips payload of the current value. True: the value is complete. */
-static inline bool take_payload(struct frame_scanner *scanner, const uint8_t **p, const uint8_t *end)
+/* Skips payload of the current value. */
+static inline void take_payload(struct frame_scanner *scanner, const uint8_t **p,
+				const uint8_t *end)
 {
 	size_t here = (size_t)(end - *p);
 	size_t take = scanner->payload < here ? (size_t)scanner->payload : here;
 	*p += take;
 	scanner->size += take;
 	scanner->payload -= take;
-	return scanner->payload == 0;
+}
+
+/* Takes a decoded header into the scanner's state: FRAME_MORE, FRAME_TOO_LARGE or FRAME_TOO_DEEP.
+ */
+static inline enum frame_status begin_value(struct frame_scanner *scanner,
+					    const struct frame_header *header)
+{
+	size_t room = scanner->size_max - scanner->size;
+	if (room < header->size || room - header->size < header->payload + header->children)
+		return FRAME_TOO_LARGE;
+	bool container = header->kind == PROCPOOL_ARRAY || header->kind == PROCPOOL_MAP;
+	if (container && scanner->depth == scanner->depth_max)
+		return FRAME_TOO_DEEP;
+	if (scanner->depth > 0)
+		scanner->open[scanner->depth - 1]--;
+	if (container)
+		scanner->open[scanner->depth++] = header->children;
+	scanner->size += header->size;
+	scanner->payload = header->payload;
+	return FRAME_MORE;
 }
 
 /*
- * Decodes the next header and moves *p behind it. 0: done; positive: cut by the end of the bytes and
- * kept in scanner->header; -1: 0xc1. A kept header is completed one byte at a time.
+ * Takes one header. One that is cut by the end of the bytes is kept in scanner->header and
+ * completed by the next ones, a byte at a time; so is one that is too large, for a caller who
+ * raises the limit.
  */
-static inline int next_header(struct frame_scanner *scanner, const uint8_t **p, const uint8_t *end,
-			      struct frame_header *ret)
+static inline enum frame_status take_header(struct frame_scanner *scanner, const uint8_t **p,
+					    const uint8_t *end)
 {
+	struct frame_header header;
+	const uint8_t *bytes = *p;
 	int missing;
+
 	if (scanner->header_size == 0) {
 		size_t here = (size_t)(end - *p);
-		missing = header_decode(*p, here, ret);
+		missing = header_decode(bytes, here, &header);
 		if (missing == 0) {
-			*p += ret->size;
+			*p += header.size;
 		} else if (missing > 0) {
-			memcpy(scanner->header, *p, here);
+			memcpy(scanner->header, bytes, here);
 			scanner->header_size = (uint8_t)here;
 			*p = end;
 		}
-		return missing;
+	} else {
+		bytes = scanner->header;
+		missing = header_decode(bytes, scanner->header_size, &header);
+		while (missing > 0 && *p < end) {
+			scanner->header[scanner->header_size++] = *(*p)++;
+			missing = header_decode(bytes, scanner->header_size, &header);
+		}
 	}
-	missing = header_decode(scanner->header, scanner->header_size, ret);
-	while (missing > 0 && *p < end) {
-		scanner->header[scanner->header_size++] = *(*p)++;
-		missing = header_decode(scanner->header, scanner->header_size, ret);
-	}
-	if (missing == 0)
-		scanner->header_size = 0;
-	return missing;
+	if (missing != 0)
+		return missing < 0 ? FRAME_INVALID : FRAME_MORE;
+
+	enum frame_status status = begin_value(scanner, &header);
+	if (status == FRAME_TOO_LARGE && bytes != scanner->header)
+		memcpy(scanner->header, bytes, header.size);
+	scanner->header_size = status == FRAME_TOO_LARGE ? header.size : 0;
+	return status;
 }
 
-enum frame_status frame_scan(struct frame_scanner *scanner, const uint8_t *data, size_t size, size_t *ret_used)
+enum frame_status frame_scan(struct frame_scanner *scanner, const uint8_t *data, size_t size,
+			     size_t *ret_used)
 {
 	const uint8_t *p = data, *end = data + size;
 	enum frame_status status = FRAME_MORE;
 
 	while (p < end && status == FRAME_MORE) {
-		if (scanner->payload > 0) {
-			if (take_payload(scanner, &p, end) && value_complete(scanner))
-				status = FRAME_DONE;
-			continue;
-		}
-		struct frame_header header;
-		const uint8_t *start = p;
-		bool kept = scanner->header_size > 0;
-		int missing = next_header(scanner, &p, end, &header);
-		if (missing > 0)
-			break;
-		status = missing < 0 ? FRAME_INVALID : take_header(scanner, &header);
-		if (status == FRAME_TOO_LARGE) {
-			/* Kept, so that a caller who raises the limit goes on with it. */
-			if (!kept)
-				memcpy(scanner->header, start, header.size);
-			scanner->header_size = header.size;
-		}
+		if (scanner->payload > 0)
+			take_payload(scanner, &p, end);
+		else if (!take_run(scanner, &p, end))
+			status = take_header(scanner, &p, end);
+		bool pending = scanner->payload > 0 || scanner->header_size > 0;
+		if (status == FRAME_MORE && !pending && message_complete(scanner))
+			status = FRAME_DONE;
 	}
 	*ret_used = (size_t)(p - data);
 	if (status == FRAME_DONE)
@@ -201,14 +239,21 @@ size_t frame_value_size(const uint8_t *data, const uint8_t *end)
 {
 	const uint8_t *p = data;
 	uint64_t missing = 1;
-	while (missing > 0) {
+	while (missing > 0 && p < end) {
+		size_t here = (size_t)(end - p), span = span_of(*p);
+		if (span > 0) {
+			if (span > here)
+				break;
+			p += span;
+			missing--;
+			continue;
+		}
 		struct frame_header header;
-		if (p >= end || header_decode(p, (size_t)(end - p), &header) != 0 ||
-		    header.payload > (size_t)(end - p) - header.size)
-			return (size_t)(end - data);
+		if (header_decode(p, here, &header) != 0 || header.payload > here - header.size)
+			break;
 		p += header.size + header.payload;
 		missing += header.children;
 		missing--;
 	}
-	return (size_t)(p - data);
+	return missing == 0 ? (size_t)(p - data) : (size_t)(end - data);
 }

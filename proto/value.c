@@ -170,7 +170,8 @@ bool procpool_iter_next(struct procpool_iter *it, struct procpool_value *ret)
 {
 	if (it->remaining == 0)
 		return false;
-	size_t size = frame_value_size(it->next, it->end);
+	/* The last one ends where the container ends, and large ones tend to come last. */
+	size_t size = it->remaining > 1 ? frame_value_size(it->next, it->end) : (size_t)(it->end - it->next);
 	*ret = (struct procpool_value){it->next, size};
 	it->next += size;
 	it->remaining--;
