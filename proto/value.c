@@ -30,10 +30,11 @@ enum procpool_type procpool_value_type(struct procpool_value value)
 const char *procpool_type_name(enum procpool_type type)
 {
 	static const char *const names[] = {
-		[PROCPOOL_NONE] = "nothing", [PROCPOOL_NIL] = "nil",	   [PROCPOOL_BOOL] = "bool",
-		[PROCPOOL_INT] = "int",	     [PROCPOOL_FLOAT] = "float",   [PROCPOOL_STRING] = "string",
-		[PROCPOOL_BYTES] = "bytes",  [PROCPOOL_ARRAY] = "array",   [PROCPOOL_MAP] = "map",
-		[PROCPOOL_EXT] = "ext",
+		[PROCPOOL_NONE] = "nothing", [PROCPOOL_NIL] = "nil",
+		[PROCPOOL_BOOL] = "bool",    [PROCPOOL_INT] = "int",
+		[PROCPOOL_FLOAT] = "float",  [PROCPOOL_STRING] = "string",
+		[PROCPOOL_BYTES] = "bytes",  [PROCPOOL_ARRAY] = "array",
+		[PROCPOOL_MAP] = "map",      [PROCPOOL_EXT] = "ext",
 	};
 	return (size_t)type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";
 }
@@ -130,7 +131,8 @@ bool procpool_value_bytes(struct procpool_value value, const void **ret, size_t 
 	return true;
 }
 
-bool procpool_value_ext(struct procpool_value value, int8_t *ret_type, const void **ret, size_t *ret_size)
+bool procpool_value_ext(struct procpool_value value, int8_t *ret_type, const void **ret,
+			size_t *ret_size)
 {
 	struct frame_header header = header_of(value);
 	if (header.kind != PROCPOOL_EXT)
@@ -145,7 +147,8 @@ bool procpool_value_is(struct procpool_value value, const char *text)
 {
 	const char *s;
 	size_t size;
-	return procpool_value_string(value, &s, &size) && strlen(text) == size && memcmp(s, text, size) == 0;
+	return procpool_value_string(value, &s, &size) && strlen(text) == size &&
+	       memcmp(s, text, size) == 0;
 }
 
 size_t procpool_value_count(struct procpool_value value)
@@ -171,7 +174,8 @@ bool procpool_iter_next(struct procpool_iter *it, struct procpool_value *ret)
 	if (it->remaining == 0)
 		return false;
 	/* The last one ends where the container ends, and large ones tend to come last. */
-	size_t size = it->remaining > 1 ? frame_value_size(it->next, it->end) : (size_t)(it->end - it->next);
+	size_t size = it->remaining > 1 ? frame_value_size(it->next, it->end)
+					: (size_t)(it->end - it->next);
 	*ret = (struct procpool_value){it->next, size};
 	it->next += size;
 	it->remaining--;

@@ -52,29 +52,27 @@ enum procpool_type {
 /* The type of a value; PROCPOOL_NONE for one of size 0. */
 PROCPOOL_PUBLIC enum procpool_type procpool_value_type(struct procpool_value value);
 
-/* The name of a type for messages: "nil", "bool", "int", "float", "string", "bytes", "array", "map",
- * "ext", "nothing". Static memory. */
+/* The name of a type for messages: "nil", "bool", "int", "float", "string", "bytes", "array",
+ * "map", "ext", "nothing". Static memory. */
 PROCPOOL_PUBLIC const char *procpool_type_name(enum procpool_type type);
 
 /*
- * Reading scalars. Each returns true and writes *ret, or returns false and leaves it alone where the
- * value is of another type or does not fit:
- *   _bool   a bool
- *   _int    an integer from -2^63 to 2^63-1
- *   _uint   an integer from 0 to 2^64-1
- *   _double a float, or an integer of at most 2^53 in magnitude
- *   _string a string: *ret points into the value, *ret_size is its length in bytes, no NUL follows
- *   _bytes  bytes or a string, likewise
- *   _ext    an ext value: its type code and body
+ * Reading scalars. Each returns true and writes *ret, or returns false and leaves it alone where
+ * the value is of another type or does not fit: _bool   a bool _int    an integer from -2^63 to
+ * 2^63-1 _uint   an integer from 0 to 2^64-1 _double a float, or an integer of at most 2^53 in
+ * magnitude _string a string: *ret points into the value, *ret_size is its length in bytes, no NUL
+ * follows _bytes  bytes or a string, likewise _ext    an ext value: its type code and body
  */
 PROCPOOL_PUBLIC bool procpool_value_bool(struct procpool_value value, bool *ret);
 PROCPOOL_PUBLIC bool procpool_value_int(struct procpool_value value, int64_t *ret);
 PROCPOOL_PUBLIC bool procpool_value_uint(struct procpool_value value, uint64_t *ret);
 PROCPOOL_PUBLIC bool procpool_value_double(struct procpool_value value, double *ret);
-PROCPOOL_PUBLIC bool procpool_value_string(struct procpool_value value, const char **ret, size_t *ret_size);
-PROCPOOL_PUBLIC bool procpool_value_bytes(struct procpool_value value, const void **ret, size_t *ret_size);
-PROCPOOL_PUBLIC bool procpool_value_ext(struct procpool_value value, int8_t *ret_type, const void **ret,
-					size_t *ret_size);
+PROCPOOL_PUBLIC bool procpool_value_string(struct procpool_value value, const char **ret,
+					   size_t *ret_size);
+PROCPOOL_PUBLIC bool procpool_value_bytes(struct procpool_value value, const void **ret,
+					  size_t *ret_size);
+PROCPOOL_PUBLIC bool procpool_value_ext(struct procpool_value value, int8_t *ret_type,
+					const void **ret, size_t *ret_size);
 
 /* Whether the value is a string and equals the NUL-terminated text. */
 PROCPOOL_PUBLIC bool procpool_value_is(struct procpool_value value, const char *text);
@@ -82,11 +80,14 @@ PROCPOOL_PUBLIC bool procpool_value_is(struct procpool_value value, const char *
 /* The number of elements of an array, of pairs of a map; 0 for everything else. */
 PROCPOOL_PUBLIC size_t procpool_value_count(struct procpool_value value);
 
-/* Element i of an array, or a value of size 0. Walks from the front: to visit all, use an iterator. */
+/* Element i of an array, or a value of size 0. Walks from the front: to visit all, use an iterator.
+ */
 PROCPOOL_PUBLIC struct procpool_value procpool_value_at(struct procpool_value array, size_t i);
 
-/* The value under a string key of a map (the first, where the key repeats), or a value of size 0. */
-PROCPOOL_PUBLIC struct procpool_value procpool_value_get(struct procpool_value map, const char *key);
+/* The value under a string key of a map (the first, where the key repeats), or a value of size 0.
+ */
+PROCPOOL_PUBLIC struct procpool_value procpool_value_get(struct procpool_value map,
+							 const char *key);
 
 /*
  * Visits an array's elements, or a map's keys and values, in order:
@@ -107,14 +108,16 @@ struct procpool_iter {
 PROCPOOL_PUBLIC struct procpool_iter procpool_iter(struct procpool_value container);
 PROCPOOL_PUBLIC bool procpool_iter_next(struct procpool_iter *it, struct procpool_value *ret);
 /* Next pair of a map. */
-PROCPOOL_PUBLIC bool procpool_iter_next_pair(struct procpool_iter *it, struct procpool_value *ret_key,
+PROCPOOL_PUBLIC bool procpool_iter_next_pair(struct procpool_iter *it,
+					     struct procpool_value *ret_key,
 					     struct procpool_value *ret_value);
 
 /*
  * Checks untrusted bytes: whether they begin with one well-formed value of at most 32 levels.
  * True: *ret views it (borrowed from data; bytes behind it are not part of it).
  */
-PROCPOOL_PUBLIC bool procpool_value_parse(const void *data, size_t size, struct procpool_value *ret);
+PROCPOOL_PUBLIC bool procpool_value_parse(const void *data, size_t size,
+					  struct procpool_value *ret);
 
 /*
  * Building values. A writer that runs out of memory remembers it, and further writes do nothing, so
@@ -153,9 +156,11 @@ PROCPOOL_PUBLIC void procpool_write_uint(struct procpool_writer *w, uint64_t i);
 PROCPOOL_PUBLIC void procpool_write_double(struct procpool_writer *w, double d);
 /* NUL-terminated text. */
 PROCPOOL_PUBLIC void procpool_write_string(struct procpool_writer *w, const char *text);
-PROCPOOL_PUBLIC void procpool_write_string_n(struct procpool_writer *w, const char *text, size_t size);
+PROCPOOL_PUBLIC void procpool_write_string_n(struct procpool_writer *w, const char *text,
+					     size_t size);
 PROCPOOL_PUBLIC void procpool_write_bytes(struct procpool_writer *w, const void *data, size_t size);
-PROCPOOL_PUBLIC void procpool_write_ext(struct procpool_writer *w, int8_t type, const void *data, size_t size);
+PROCPOOL_PUBLIC void procpool_write_ext(struct procpool_writer *w, int8_t type, const void *data,
+					size_t size);
 /* Followed by `count` values. */
 PROCPOOL_PUBLIC void procpool_write_array(struct procpool_writer *w, size_t count);
 /* Followed by `count` pairs, key first. */
