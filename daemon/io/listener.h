@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A listening Unix socket: one that a service manager passed in, or one bound here.
+ *
+ * A socket bound here has mode 0600 from its first moment (umask, no chmod) and is guarded by a
+ * lock file beside it, PATH.lock, held as long as the listener lives: only its holder removes a
+ * stale socket or binds, so that of two daemons that start together exactly one wins. Binding under
+ * another name and renaming was rejected: it cannot tell a stale socket from one that somebody
+ * bound a moment ago, and the loser would go on listening where nobody can reach it. Both files are
+ * removed at the end, if they are still the ones made here. A passed socket is never unlinked.
+ *
+ * ret_error: on failure a sentence for people, to be freed (NULL without memory).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#define LISTENER_BACKLOG    4096
+#define LISTENER_PASSED_MAX 16
+
+struct listener {
+	int fd;      /* owned, non-blocking; -1: none */
+	int reserve; /* a descriptor to be given up for an accept when there are none left; -1: none
+		      */
+	int lock;    /* PATH.lock, locked; -1: passed */
+	bool passed;
+	char *path; /* owned; as given, or the name of a passed socket */
+	dev_t dev;  /* of the socket's file */
+	ino_t ino;
+};
+
+/* The place where a daemon of this user listens unless told otherwise: 0 and *ret to be freed, or
+ * -ENOENT where there is no $XDG_RUNTIME_DIR, with *ret_error. */
+int listener_default_path(char **ret, char **ret_error);
+
+/*
+ * Binds path and listens. make_directory: a missing last directory of path is made (0700, for root
+ * 0755), as for the default path. Fails with -EADDRINUSE where somebody listens there.
+ */
+int listener_bind(struct listener *listener, const char *path, bool make_directory,
+		  char **ret_error);
+
+/*
+ * Takes the listening Unix stream sockets that a service manager passed (LISTEN_FDS), and removes
+ * them from the environment. Returns how many (0: none were passed), or a negative errno, when one
+ * of them is something else or there are more than max; nothing is taken then.
+ */
+int listener_take_passed(struct listener listeners[], size_t max, char **ret_error);
+
+/* Closes, and removes the socket and the lock made here. Takes a zeroed or finished one too. */
+void listener_fini(struct listener *listener);
+
+enum listener_status {
+	LISTENER_ACCEPTED = 0, /* *ret_fd is a connection, owned by the caller */
+	LISTENER_BLOCKED,      /* nobody waits */
+	LISTENER_FULL, /* *ret_fd is a connection that takes the last descriptor, the reserve: say
+			* why it cannot be served, close it, and call listener_refill() */
+	LISTENER_STARVED, /* somebody waits but there is no descriptor: stop watching until one was
+			   * closed, then listener_refill() */
+};
+
+/*
+ * Accepts one connection, close-on-exec and non-blocking. Returns enum listener_status or a
+ * negative errno: the listener itself is unusable.
+ */
+int listener_accept(struct listener *listener, int *ret_fd);
+
+/* Gets the reserve descriptor back. False: there is still none. */
+bool listener_refill(struct listener *listener);
+
+/* Who connected, as of the moment of connecting. Trust the uid, never the pid. 0 or a negative
+ * errno. */
+int listener_peer(int fd, struct ucred *ret);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A child process of the daemon: a runtime (WORKER.md, "Starting"), started by fork and exec.
+ *
+ * The child has /dev/null as standard input, the daemon's standard error as output and error, its
+ * channel as descriptor WORKER_FD, and no other descriptor. It leads a session of its own, has
+ * default signals, and is killed when the daemon dies. The daemon must be single-threaded:
+ * PDEATHSIG follows the thread that forked.
+ *
+ * Starting never waits. Whether exec worked is known once the channel says something or ends:
+ * process_exec_error() then tells why not.
+ *
+ * The owner must wait with process_reap() and must not let the loop reap everything (libev's
+ * default loop does so on SIGCHLD: use another, and watch pidfd for readability).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process {
+	pid_t pid;       /* 0: none, or reaped */
+	int pidfd;       /* owned; readable when the process has ended; -1: none */
+	int exec_status; /* owned, read end of the pipe that tells why exec failed; -1: known */
+	char *program;   /* owned */
+};
+
+/* What to start. All borrowed. */
+struct process_spec {
+	char *const *argv; /* NULL-terminated; argv[0] is searched in PATH unless it has a slash */
+	char *const *environment; /* "NAME=value"s to add to the daemon's or replace there; may be
+				     NULL */
+	int channel;              /* becomes WORKER_FD; stays the caller's to close */
+};
+
+/* How a process ended. */
+struct process_exit {
+	int signal;      /* 0: it exited */
+	int exit_status; /* if signal is 0 */
+	uint64_t user_us, system_us;
+	uint64_t max_rss_kib;
+};
+
+/* A process that is none. */
+void process_init(struct process *process);
+
+/* 0, or a negative errno of fork, pipe or memory: nothing was started then. */
+int process_start(struct process *process, const struct process_spec *spec);
+
+/*
+ * Once the channel has ended: 0 where the program was started, or the negative errno with which it
+ * could not be, and *ret_error says so with the program's name (to be freed; NULL without memory).
+ */
+int process_exec_error(struct process *process, char **ret_error);
+
+/* Sends a signal, also to a process that has ended and was not reaped. 0 or a negative errno. */
+int process_signal(struct process *process, int signal);
+
+enum process_status {
+	PROCESS_ENDED = 0,   /* reaped; *ret is filled in */
+	PROCESS_RUNNING = 1, /* it has not ended */
+};
+
+/* Reaps it if it has ended. Returns enum process_status or a negative errno. */
+int process_reap(struct process *process, struct process_exit *ret);
+
+/* Closes the descriptors. A process that was not reaped is killed and reaped first. */
+void process_fini(struct process *process);
+
+/*
+ * A channel: a pair of connected stream sockets, both close-on-exec, the daemon's end non-blocking,
+ * the runtime's blocking. 0 or a negative errno.
+ */
+int process_channel(int *ret_daemon, int *ret_runtime);
