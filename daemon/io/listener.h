@@ -50,7 +50,8 @@ int listener_bind(struct listener *listener, const char *path, bool make_directo
  */
 int listener_take_passed(struct listener listeners[], size_t max, char **ret_error);
 
-/* Closes, and removes the socket and the lock made here. Takes a zeroed or finished one too. */
+/* Closes, and removes the socket and the lock made here. Takes a finished one, or one that failed
+ * to be made, too. */
 void listener_fini(struct listener *listener);
 
 enum listener_status {
@@ -58,8 +59,8 @@ enum listener_status {
 	LISTENER_BLOCKED,      /* nobody waits */
 	LISTENER_FULL, /* *ret_fd is a connection that takes the last descriptor, the reserve: say
 			* why it cannot be served, close it, and call listener_refill() */
-	LISTENER_STARVED, /* somebody waits but there is no descriptor: stop watching until one was
-			   * closed, then listener_refill() */
+	LISTENER_STARVED, /* there is no descriptor, not even to see whether somebody waits: stop
+			   * watching until one was closed, then listener_refill() */
 };
 
 /*
