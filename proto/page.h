@@ -60,14 +60,32 @@ static inline bool page_claim(struct page *page, uint32_t seq, uint32_t index)
 /*
  * Daemon: takes back whatever of message seq is not begun. Returns how many elements had begun, the
  * rest will never begin; or -1 where the worker left another word there: then count all as begun.
+ *
+ * One locked or, not a loop that a worker could keep spinning: with the bit set every claim of an
+ * honest worker fails, so what is read afterwards stands still.
  */
 static inline int64_t page_take_back(struct page *page, uint32_t seq, uint32_t count)
 {
 	_Atomic uint64_t *slot = page_slot(page, seq);
+	atomic_fetch_or(slot, PAGE_TAKEN);
 	uint64_t word = atomic_load(slot);
-	do {
-		if (word >> 32 != seq || (word & PAGE_BEGUN_MAX) > count)
-			return -1;
-	} while (!atomic_compare_exchange_weak(slot, &word, word | PAGE_TAKEN));
+	if (word >> 32 != seq || !(word & PAGE_TAKEN) || (word & PAGE_BEGUN_MAX) > count)
+		return -1;
 	return (int64_t)(word & PAGE_BEGUN_MAX);
+}
+
+/*
+ * Worker: `bytes` of the outbox are complete messages; where `values` is not 0, the last of them is
+ * an open run with so many values so far. One store, so that a crash leaves all of it or nothing.
+ */
+static inline void page_commit(struct page *page, uint32_t bytes, uint32_t values)
+{
+	atomic_store_explicit(&page->tail, (uint64_t)values << 32 | bytes, memory_order_release);
+}
+
+/* Worker: everything committed has been written, and the outbox begins anew at stream offset base. */
+static inline void page_written(struct page *page, uint64_t base)
+{
+	page_commit(page, 0, 0);
+	atomic_store_explicit(&page->base, base, memory_order_release);
 }
