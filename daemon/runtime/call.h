@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One call of a function: its arguments, and what becomes of it. One struct procpool_call serves
+ * all calls of a worker, one after the other, and keeps its buffers; the functions of
+ * <procpool/module.h> work on it.
+ *
+ * What the function hands over is trusted only after call_value() has checked it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "procpool/module.h"
+#include "proto/error.h"
+#include "runtime/settings.h"
+
+#define CALL_TYPE_MAX    63U
+#define CALL_MESSAGE_MAX 16384U
+
+enum call_source {
+	CALL_NIL,     /* nothing was returned */
+	CALL_SCALAR,  /* in the writer, well-formed and flat */
+	CALL_WRITER,  /* in the writer */
+	CALL_BORROWED /* a piece of the arguments */
+};
+
+/* Text that procpool_arg_text() handed out. */
+struct call_text {
+	struct call_text *next;
+	char text[];
+};
+
+struct procpool_call {
+	const struct settings *settings;
+	const char *function;
+
+	const uint8_t *args; /* arg_count values, one after the other */
+	const uint8_t *args_end;
+	size_t arg_count;
+	const uint8_t *cursor; /* argument cursor_index begins here: where the last look-up ended */
+	size_t cursor_index;
+	struct call_text *texts; /* owned */
+
+	enum call_source source;
+	struct procpool_value borrowed;
+	struct procpool_writer writer;
+
+	enum error_code error; /* ERR_NONE: no failure so far */
+	char type[CALL_TYPE_MAX + 1];
+	char *message; /* owned; NULL where there was no memory for it */
+	struct procpool_writer data;
+};
+
+void call_init(struct procpool_call *call, const struct settings *settings);
+void call_fini(struct procpool_call *call);
+
+/* The next call: of this function, with `count` values that lie one after the other. */
+static inline void call_begin(struct procpool_call *call, const char *function, const uint8_t *args,
+			      const uint8_t *args_end, size_t count)
+{
+	call->function = function;
+	call->args = call->cursor = args;
+	call->args_end = args_end;
+	call->arg_count = count;
+	call->cursor_index = 0;
+	call->source = CALL_NIL;
+}
+
+/*
+ * After the function has returned `status`: 0 and its value, borrowed until the next call; or -1,
+ * and call->error is set, because it failed or what it returned cannot be sent.
+ */
+int call_value(struct procpool_call *call, int status, struct procpool_value *ret);
+
+/* Records a failure with a code of its own. Returns -1. */
+int call_fail(struct procpool_call *call, enum error_code code, const char *type,
+	      const char *format, ...) PROCPOOL_PRINTF(4, 5);
+
+/* Writes the failure's error map (WORKER.md, "error"). */
+void call_write_error(struct procpool_call *call, struct procpool_writer *w);
+
+/* Forgets a failure, and gives back what a large call made grow. Once after each call that failed,
+ * and wherever call_is_large(). */
+void call_end(struct procpool_call *call);
+
+#define CALL_KEPT_BYTES 65536U
+static inline bool call_is_large(const struct procpool_call *call)
+{
+	return call->texts || call->data.size > 0 || call->writer.capacity > CALL_KEPT_BYTES;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* <procpool/module.h>, "Results". */
+#include <stdint.h>
+
+#include "procpool/module.h"
+#include "runtime/call.h"
+
+/* Whatever was returned before is forgotten. */
+static struct procpool_writer *restart(struct procpool_call *call, enum call_source source)
+{
+	call->source = source;
+	procpool_writer_reset(&call->writer);
+	return &call->writer;
+}
+
+struct procpool_writer *procpool_result(struct procpool_call *call)
+{
+	return restart(call, CALL_WRITER);
+}
+
+static int done(struct procpool_call *call)
+{
+	return call->writer.error ? -1 : 0;
+}
+
+int procpool_return_nil(struct procpool_call *call)
+{
+	call->source = CALL_NIL;
+	return 0;
+}
+
+int procpool_return_bool(struct procpool_call *call, bool b)
+{
+	procpool_write_bool(restart(call, CALL_SCALAR), b);
+	return done(call);
+}
+
+int procpool_return_int(struct procpool_call *call, int64_t i)
+{
+	procpool_write_int(restart(call, CALL_SCALAR), i);
+	return done(call);
+}
+
+int procpool_return_uint(struct procpool_call *call, uint64_t i)
+{
+	procpool_write_uint(restart(call, CALL_SCALAR), i);
+	return done(call);
+}
+
+int procpool_return_double(struct procpool_call *call, double d)
+{
+	procpool_write_double(restart(call, CALL_SCALAR), d);
+	return done(call);
+}
+
+int procpool_return_string(struct procpool_call *call, const char *text)
+{
+	procpool_write_string(restart(call, CALL_SCALAR), text);
+	return done(call);
+}
+
+int procpool_return_string_n(struct procpool_call *call, const char *text, size_t size)
+{
+	procpool_write_string_n(restart(call, CALL_SCALAR), text, size);
+	return done(call);
+}
+
+int procpool_return_bytes(struct procpool_call *call, const void *data, size_t size)
+{
+	procpool_write_bytes(restart(call, CALL_SCALAR), data, size);
+	return done(call);
+}
+
+int procpool_return_value(struct procpool_call *call, struct procpool_value value)
+{
+	uintptr_t args = (uintptr_t)call->args, at = (uintptr_t)value.data;
+	if (at >= args && at < (uintptr_t)call->args_end &&
+	    value.size <= (uintptr_t)call->args_end - at) {
+		call->source = CALL_BORROWED;
+		call->borrowed = value;
+		return 0;
+	}
+	procpool_write_value(restart(call, CALL_WRITER), value);
+	return done(call);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "proto/worker.h"
+#include "runtime/channel.h"
+#include "runtime/log.h"
+#include "runtime/task.h"
+
+/* [18, error]. */
+static int say_failed(struct task_runner *runner)
+{
+	struct procpool_writer *w = &runner->message;
+	procpool_writer_reset(w);
+	procpool_write_array(w, 2);
+	procpool_write_int(w, MSG_FAILED);
+	runner->call.error = ERR_INITIALIZER_FAILED;
+	call_write_error(&runner->call, w);
+	int r = outbox_add(&runner->outbox, procpool_writer_value(w), (struct procpool_value){0});
+	return r < 0 ? r : outbox_flush(&runner->outbox);
+}
+
+static int say_ready(struct task_runner *runner)
+{
+	static const uint8_t ready[] = {0x91, MSG_READY};
+	int r = outbox_add(&runner->outbox, (struct procpool_value){ready, sizeof(ready)},
+			   (struct procpool_value){0});
+	return r < 0 ? r : outbox_flush(&runner->outbox);
+}
+
+/* With the pool's initargs as arguments. -1: it failed, and runner->call says why. */
+static int run_initializer(struct task_runner *runner, const char *name, procpool_function_fn fn)
+{
+	struct procpool_call *call = &runner->call;
+	struct procpool_value dropped;
+	struct procpool_iter initargs = procpool_iter(call->settings->initargs);
+	call_begin(call, name, initargs.next, initargs.end, initargs.remaining);
+	int status = task_call(runner, fn);
+	return call_value(call, status, &dropped);
+}
+
+/* The modules' own initializers in the order of loading, then the pool's. */
+static int initialize(struct task_runner *runner)
+{
+	const struct registry *registry = runner->registry;
+	for (size_t i = 0; i < registry->module_count; i++) {
+		const struct procpool_module *module = registry->modules[i]->exported;
+		char name[REGISTRY_NAME_MAX + sizeof("'s initializer")];
+		snprintf(name, sizeof(name), "%s's initializer", module->name);
+		if (module->initializer && run_initializer(runner, name, module->initializer) < 0)
+			return -1;
+	}
+	const char *name = runner->call.settings->initializer;
+	if (!name)
+		return 0;
+	const struct function *f = registry_find(registry, name, strlen(name));
+	if (!f)
+		return call_fail(&runner->call, ERR_UNKNOWN_FUNCTION, NULL,
+				 "no module exports the initializer %s", name);
+	return run_initializer(runner, f->name, f->fn);
+}
+
+static void finalize(const struct registry *registry)
+{
+	for (size_t i = registry->module_count; i > 0; i--)
+		if (registry->modules[i - 1]->exported->finalizer)
+			registry->modules[i - 1]->exported->finalizer();
+}
+
+/* Everything that can be sent is sent before waiting, and log lines can be while waiting. */
+static int fill(struct task_runner *runner, struct channel *channel)
+{
+	int r = flusher_flush(&runner->flusher);
+	if (r < 0)
+		return r;
+	pthread_mutex_unlock(&runner->flusher.mutex);
+	r = channel_fill(channel);
+	pthread_mutex_lock(&runner->flusher.mutex);
+	flusher_restart_clock(&runner->flusher);
+	return r;
+}
+
+/* Runs tasks until the channel ends: 0, or negative errno. */
+static int serve(struct task_runner *runner, struct channel *channel)
+{
+	for (;;) {
+		struct procpool_value message;
+		struct task task;
+		int r = channel_next(channel, &message);
+		if (r == CHANNEL_EMPTY)
+			r = fill(runner, channel);
+		else if (r == CHANNEL_MESSAGE && message.size > 1 && message.data[1] == MSG_TASK &&
+			 task_parse(message, &task))
+			r = task_run(runner, &task);
+		else
+			r = -EPROTO;
+		if (r == CHANNEL_EOF)
+			return 0;
+		if (r < 0)
+			return r;
+	}
+}
+
+static int load(struct registry *registry, struct task_runner *runner)
+{
+	struct procpool_iter it = procpool_iter(runner->call.settings->modules);
+	struct procpool_value name;
+	if (registry->module_count > 0)
+		return 0;
+	while (procpool_iter_next(&it, &name))
+		if (registry_load_value(registry, name) < 0)
+			return call_fail(&runner->call, ERR_INITIALIZER_FAILED, NULL, "%s",
+					 registry->error);
+	return 0;
+}
+
+static int start_and_serve(struct task_runner *runner, struct registry *registry,
+			   struct channel *channel)
+{
+	if (load(registry, runner) < 0 || initialize(runner) < 0) {
+		say_failed(runner);
+		return EXIT_FAILURE;
+	}
+	call_end(&runner->call);
+	int r = say_ready(runner);
+	if (r == 0)
+		r = serve(runner, channel);
+	/* The daemon is gone, or does not want this worker any more. */
+	if (r == 0 || r == -EPIPE) {
+		pthread_mutex_unlock(&runner->flusher.mutex);
+		finalize(registry);
+		pthread_mutex_lock(&runner->flusher.mutex);
+		return EXIT_SUCCESS;
+	}
+	fprintf(stderr, "procpool-runtime: worker %u: %s\n", runner->call.settings->worker,
+		strerror(-r));
+	return EXIT_FAILURE;
+}
+
+int worker_run(const struct settings *settings, struct registry *registry, int fd,
+	       struct page *page)
+{
+	struct channel channel;
+	struct task_runner *runner = malloc(sizeof(*runner));
+	bool shared = page != NULL;
+	if (!shared)
+		page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!runner || page == MAP_FAILED || channel_init(&channel, fd, false) < 0) {
+		fprintf(stderr, "procpool-runtime: worker %u: out of memory\n", settings->worker);
+		return EXIT_FAILURE;
+	}
+	task_runner_init(runner, settings, registry, fd, page, shared);
+	pthread_mutex_lock(&runner->flusher.mutex);
+	log_attach(&runner->flusher);
+	/* From here on the flusher's thread may use all of this: the process ends with it. */
+	return start_and_serve(runner, registry, &channel);
+}
