@@ -54,7 +54,7 @@ static enum request_kind begin(const uint8_t **p, const uint8_t *end, uint64_t *
 		return *ret_count == 3 ? ret->kind : violation(ret, no_envelope);
 	}
 	if (*ret_count == 1 || !next_uint(p, end, &msgid) || msgid > UINT32_MAX)
-		return violation(ret, "a msgid is an integer from 0 to 4294967295");
+		return violation(ret, "a msgid is an integer from 0 to 2^32-1");
 	ret->msgid = (uint32_t)msgid;
 	ret->kind = kind == KIND_REQUEST ? REQUEST_CALL : REQUEST_RESPONSE;
 	if (ret->kind == REQUEST_RESPONSE && *ret_count != 4)
@@ -76,7 +76,7 @@ enum request_kind request_decode(const uint8_t *frame, size_t size, struct reque
 	if (begin(&p, end, &count, ret) == REQUEST_VIOLATION)
 		return REQUEST_VIOLATION;
 	if (ret->kind == REQUEST_CALL && count != 4)
-		return bad(ret, "a request has four elements: [0, msgid, method, params]");
+		return bad(ret, "a request has four elements");
 
 	/* Two values are left, and the last one ends where the frame ends. */
 	size_t third = frame_value_size(p, end);
