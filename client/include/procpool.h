@@ -171,8 +171,8 @@ struct procpool_connect_options {
 /*
  * Connects and introduces itself (`hello`). options NULL: all defaults. On PROCPOOL_OK *ret is
  * the connection, to be closed with procpool_close(). Else nothing remains:
- * PROCPOOL_ERR_NO_DAEMON, _SYSTEM, _PENDING (not within the seconds), _LOST, _NO_MEMORY,
- * _INVALID, or the daemon's code where it refused.
+ * PROCPOOL_ERR_NO_DAEMON (also where it does not answer within the seconds: os_error is
+ * ETIMEDOUT), _SYSTEM, _LOST, _NO_MEMORY, or the daemon's code where it refused.
  *
  * With `nonblock` only what fails at once fails here. Calls can be made at once and wait for the
  * connection; if there will be none, procpool_dispatch() says so and they end with
@@ -399,8 +399,8 @@ struct procpool_push {
 /* All is borrowed for the time of the callback. What it may do: see procpool_call_fn. */
 typedef void (*procpool_push_fn)(struct procpool *pp, const struct procpool_push *push, void *data);
 
-/* Sets the only receiver of this connection's pushes: the ends of submitted jobs, and what was
- * subscribed to. NULL (as it is at first): they are dropped. */
+/* Sets the only receiver of this connection's pushes: the ends of submitted jobs and of streamed
+ * maps, and what was subscribed to. NULL (as it is at first): they are dropped. */
 PROCPOOL_PUBLIC void procpool_on_push(struct procpool *pp, procpool_push_fn callback, void *data);
 
 /*
@@ -425,7 +425,8 @@ PROCPOOL_PUBLIC enum procpool_code procpool_unsubscribe(struct procpool *pp, uin
  * before each sleep, or procpool_flush() after making calls and ask after that.
  */
 
-/* The descriptor, -1 when lost. It changes only in procpool_reconnect(). */
+/* The descriptor, owned by the connection. It stays open when the connection is lost and changes
+ * only in procpool_reconnect(), so take it out of the loop before that and before closing. */
 PROCPOOL_PUBLIC int procpool_fd(const struct procpool *pp);
 /* POLLIN, and POLLOUT while something is to be sent; 0 while connecting and when lost. */
 PROCPOOL_PUBLIC short procpool_events(const struct procpool *pp);
