@@ -148,6 +148,8 @@ void core_end_job(struct core *core, struct job *job, enum job_event event, stru
 {
 	uint32_t left = job_tasks_left(job);
 	job->function->pool->waiting -= left;
+	if (job->state == JOB_RUNNING)
+		core->running_jobs--;
 	job_step(job, event, now_us);
 	core->stats.ended[job->state]++;
 	if (job->queued)
@@ -262,6 +264,7 @@ static void finish_tasks(struct core *core, struct job *job, uint32_t first, uin
 {
 	job->finished += count;
 	if (!job->map) {
+		blob_ref(values.blob);
 		core_end_job(core, job, JOB_SUCCEED, (struct outcome){ERR_NONE, values}, now_us);
 		return;
 	}
@@ -335,8 +338,10 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 	}
 	if (kept) {
 		pool->waiting += count - begun;
-		if (!job->map)
+		if (!job->map) {
 			job_step(job, JOB_TAKE_BACK, now_us);
+			core->running_jobs--;
+		}
 		if (!job->queued)
 			fair_queue_push_front(job->flow, job);
 	} else if (!chunk->dropped) {

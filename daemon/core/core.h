@@ -73,6 +73,7 @@ struct core {
 
 	struct user *users; /* hash by uid */
 	struct job_table jobs;
+	uint64_t running_jobs; /* of those under way, in JOB_RUNNING */
 	TAILQ_HEAD(, pool) pools;
 	STAILQ_HEAD(, pool) dirty;
 	struct timer_heap timers;

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_BUCKETS 32 /* bucket i: at most 2^i microseconds; the last: all longer ones too  \
-			      */
+#define HISTOGRAM_BUCKETS                                                                          \
+	32 /* bucket i: at most 2^i microseconds; the last: all longer ones too                    \
+	    */
 
 struct histogram {
 	uint64_t counts[HISTOGRAM_BUCKETS + 1];

@@ -264,12 +264,6 @@ static struct outcome describe_failed_start(const struct worker *worker,
 			     name, end->exit_status, reason);
 }
 
-static bool was_ready(const struct worker *worker)
-{
-	return worker->start_timer.place == 0 && worker->pid != 0 &&
-	       worker->state != WORKER_STARTING;
-}
-
 /* Takes a worker out of those that are given work. */
 static void leave_service(struct worker *worker)
 {
@@ -283,7 +277,7 @@ static void leave_service(struct worker *worker)
 static bool worker_gone(struct worker *worker, const struct worker_end *end, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
-	bool ready = was_ready(worker);
+	bool ready = worker->was_ready;
 	leave_service(worker);
 	worker_step(worker, WORKER_EXIT, now_us);
 
@@ -384,6 +378,7 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 	if (worker->state != WORKER_STARTING)
 		return;
 	worker->pid = pid;
+	worker->was_ready = true;
 	worker_step(worker, WORKER_READY, now_us);
 	timer_heap_clear(&pool->core->timers, &worker->start_timer);
 	TAILQ_INSERT_TAIL(&pool->idle, worker, in_idle);

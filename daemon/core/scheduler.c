@@ -73,6 +73,7 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 		fair_queue_remove(job->flow, job);
 	fair_queue_charge(job->flow, (int64_t)estimate_us + 1);
 	if (first) {
+		core->running_jobs++;
 		job->waited_us = now_us - job->submitted_us;
 		publish_job(core, job);
 	}

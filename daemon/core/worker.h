@@ -57,6 +57,7 @@ struct worker {
 	unsigned number;         /* in its pool, from 1 */
 	pid_t pid;               /* 0: not known yet */
 	enum worker_state state;
+	bool was_ready;
 	uint64_t since_us; /* entered its state */
 	struct page *page; /* NULL: it has none */
 	struct timer start_timer;
