@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "io/process.h"
+
+#define DEADLINE_MS 20000
+
+struct fixture {
+	struct process process;
+	int channel; /* the daemon's end */
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	process_init(&f->process);
+	f->channel = -1;
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	process_fini(&f->process);
+	if (f->channel >= 0)
+		close(f->channel);
+	free(f);
+	return 0;
+}
+
+static void start(struct fixture *f, char *const *argv, char *const *environment)
+{
+	int theirs;
+	assert_int_equal(process_channel(&f->channel, &theirs), 0);
+	struct process_spec spec = {.argv = argv, .environment = environment, .channel = theirs};
+	assert_int_equal(process_start(&f->process, &spec), 0);
+	close(theirs);
+}
+
+static void start_shell(struct fixture *f, const char *script, char *const *environment)
+{
+	char *const argv[] = {"sh", "-c", (char *)script, NULL};
+	start(f, argv, environment);
+}
+
+static void await(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+}
+
+/* All that the process says until its channel ends. */
+static const char *read_all(struct fixture *f)
+{
+	static char text[4096];
+	size_t size = 0;
+	ssize_t n;
+	do {
+		await(f->channel);
+		n = read(f->channel, text + size, sizeof(text) - 1 - size);
+		if (n > 0)
+			size += (size_t)n;
+	} while (n > 0);
+	text[size] = '\0';
+	return text;
+}
+
+static struct process_exit await_exit(struct fixture *f)
+{
+	struct process_exit end;
+	await(f->process.pidfd);
+	assert_int_equal(process_reap(&f->process, &end), PROCESS_ENDED);
+	assert_int_equal(f->process.pid, 0);
+	return end;
+}
+
+static void test_a_program_gets_its_channel_and_no_other_descriptor(void **state)
+{
+	struct fixture *f = *state;
+	/* One that everybody would inherit, and more than there are places to be taken. */
+	int leak = open("/dev/zero", O_RDONLY);
+	start_shell(f,
+		    "i=0; while [ $i -lt 100 ]; do [ -e /proc/$$/fd/$i ] && echo $i >&3; "
+		    "i=$((i+1)); done;"
+		    "[ /proc/$$/fd/0 -ef /dev/null ] && echo null >&3; exit 7",
+		    NULL);
+	assert_string_equal(read_all(f), "0\n1\n2\n3\nnull\n");
+	assert_int_equal(await_exit(f).exit_status, 7);
+	char *error = NULL;
+	assert_int_equal(process_exec_error(&f->process, &error), 0);
+	assert_null(error);
+	close(leak);
+}
+
+static void test_output_and_error_are_the_daemons_error(void **state)
+{
+	struct fixture *f = *state;
+	char path[] = "/tmp/procpool-process-XXXXXX", text[32] = "";
+	int file = mkstemp(path), usual = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	unlink(path);
+	dup2(file, STDERR_FILENO);
+	start_shell(f, "echo out; echo error >&2", NULL);
+	dup2(usual, STDERR_FILENO);
+	close(usual);
+	assert_int_equal(await_exit(f).exit_status, 0);
+	assert_int_equal(pread(file, text, sizeof(text), 0), 10);
+	assert_string_equal(text, "out\nerror\n");
+	close(file);
+}
+
+static void test_it_leads_a_session_with_default_signals(void **state)
+{
+	struct fixture *f = *state;
+	sigset_t usual, blocked;
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigprocmask(SIG_BLOCK, &blocked, &usual);
+	signal(SIGPIPE, SIG_IGN);
+	start_shell(f,
+		    "echo $(cut -d' ' -f6 /proc/$$/stat) $$ >&3; grep -E '^Sig(Blk|Ign)' "
+		    "/proc/$$/status >&3",
+		    NULL);
+	signal(SIGPIPE, SIG_DFL);
+	sigset_t now;
+	sigprocmask(SIG_SETMASK, &usual, &now);
+	assert_true(sigismember(&now, SIGTERM));
+
+	int session, pid;
+	const char *text = read_all(f);
+	assert_int_equal(sscanf(text, "%d %d", &session, &pid), 2);
+	assert_int_equal(session, pid);
+	assert_int_equal(pid, f->process.pid);
+	assert_non_null(strstr(text, "SigBlk:\t0000000000000000"));
+	assert_non_null(strstr(text, "SigIgn:\t0000000000000000"));
+}
+
+static void test_the_environment_is_the_daemons_with_additions(void **state)
+{
+	struct fixture *f = *state;
+	setenv("PROCPOOL_TEST_KEPT", "kept", 1);
+	setenv("PROCPOOL_TEST_REPLACED", "old", 1);
+	setenv("NOTIFY_SOCKET", "/run/notify", 1);
+	char *const added[] = {"PROCPOOL_TEST_REPLACED=new", "PROCPOOL_TEST=added", NULL};
+	start_shell(f, "env | grep -E '^(PROCPOOL_TEST|NOTIFY_SOCKET)' | sort >&3", added);
+	unsetenv("NOTIFY_SOCKET");
+	assert_string_equal(
+		read_all(f),
+		"PROCPOOL_TEST=added\nPROCPOOL_TEST_KEPT=kept\nPROCPOOL_TEST_REPLACED=new\n");
+}
+
+static void test_a_program_that_cannot_be_started_is_explained(void **state)
+{
+	struct fixture *f = *state;
+	char *error = NULL;
+	start(f, (char *const[]){"/nonexistent/program", NULL}, NULL);
+	assert_string_equal(read_all(f), "");
+	assert_int_equal(process_exec_error(&f->process, &error), -ENOENT);
+	assert_string_equal(error, "cannot start /nonexistent/program: No such file or directory");
+	free(error);
+	assert_int_equal(await_exit(f).exit_status, 127);
+
+	process_fini(&f->process);
+	close(f->channel);
+	start(f, (char *const[]){"/dev/null", NULL}, NULL);
+	assert_string_equal(read_all(f), "");
+	assert_int_equal(process_exec_error(&f->process, &error), -EACCES);
+	free(error);
+}
+
+static void test_how_it_ended_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct process_exit end;
+	start_shell(f, "echo >&3; read line <&3", NULL);
+	await(f->channel);
+	assert_int_equal(process_reap(&f->process, &end), PROCESS_RUNNING);
+	assert_int_equal(process_signal(&f->process, SIGUSR1), 0);
+	end = await_exit(f);
+	assert_int_equal(end.signal, SIGUSR1);
+	assert_true(end.max_rss_kib > 0);
+	assert_int_equal(process_signal(&f->process, SIGUSR1), -ESRCH);
+	assert_int_equal(process_reap(&f->process, &end), -ECHILD);
+}
+
+static void test_fini_ends_it(void **state)
+{
+	struct fixture *f = *state;
+	start_shell(f, "trap '' TERM; echo >&3; read line <&3", NULL);
+	await(f->channel);
+	pid_t pid = f->process.pid;
+	process_fini(&f->process);
+	assert_int_equal(kill(pid, 0), -1);
+	assert_int_equal(errno, ESRCH);
+}
+
+static void test_it_dies_with_the_daemon(void **state)
+{
+	struct fixture *f = *state;
+	int reports[2];
+	pid_t pid;
+	assert_int_equal(pipe2(reports, O_CLOEXEC), 0);
+	pid_t daemon = fork();
+	assert_true(daemon >= 0);
+	if (daemon == 0) {
+		/* Only the signal can end it: it is stopped. */
+		start_shell(f, "echo >&3; kill -STOP $$", NULL);
+		await(f->channel);
+		(void)!write(reports[1], &f->process.pid, sizeof(pid));
+		pause();
+		_exit(1);
+	}
+	await(reports[0]);
+	assert_int_equal(read(reports[0], &pid, sizeof(pid)), sizeof(pid));
+	int pidfd = pidfd_open(pid, 0);
+	assert_true(pidfd >= 0);
+	assert_int_equal(kill(daemon, SIGKILL), 0);
+	assert_int_equal(waitpid(daemon, NULL, 0), daemon);
+	await(pidfd);
+	close(pidfd);
+	close(reports[0]);
+	close(reports[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		TEST(test_a_program_gets_its_channel_and_no_other_descriptor),
+		TEST(test_output_and_error_are_the_daemons_error),
+		TEST(test_it_leads_a_session_with_default_signals),
+		TEST(test_the_environment_is_the_daemons_with_additions),
+		TEST(test_a_program_that_cannot_be_started_is_explained),
+		TEST(test_how_it_ended_is_told),
+		TEST(test_fini_ends_it),
+		TEST(test_it_dies_with_the_daemon),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
