@@ -30,5 +30,5 @@ struct task_options {
  * Reads the options map of a method; a value of size 0 means that it was left out. False: *problem
  * says what is wrong and names the key; *ret is then undefined.
  */
-bool options_parse(struct procpool_value map, enum options_method method, size_t name_max,
+bool task_options_parse(struct procpool_value map, enum options_method method, size_t name_max,
 		   struct task_options *ret, struct problem *problem);

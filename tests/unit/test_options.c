@@ -36,7 +36,7 @@ static int teardown(void **state)
 static bool parse(enum options_method method, struct procpool_value map)
 {
 	unsigned long before = alloc_calls();
-	bool ok = options_parse(map, method, NAME_MAX_BYTES, &options, &problem);
+	bool ok = task_options_parse(map, method, NAME_MAX_BYTES, &options, &problem);
 	assert_int_equal(alloc_calls(), before);
 	return ok;
 }
