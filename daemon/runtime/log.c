@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "procpool/module.h"
 
@@ -14,6 +15,16 @@ static struct flusher *_Atomic attached;
 void log_attach(struct flusher *flusher)
 {
 	atomic_store(&attached, flusher);
+}
+
+/* Line ends become spaces; at the end they are dropped. */
+static void make_one_line(char *text)
+{
+	size_t size = strlen(text);
+	while (size > 0 && text[size - 1] == '\n')
+		text[--size] = '\0';
+	for (char *p = text; (p = strchr(p, '\n'));)
+		*p = ' ';
 }
 
 void procpool_log(enum procpool_log_level level, const char *format, ...)
@@ -32,5 +43,6 @@ void procpool_log(enum procpool_log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	make_one_line(line);
 	flusher_log(flusher, names[level], line);
 }

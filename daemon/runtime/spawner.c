@@ -157,21 +157,13 @@ static int be_worker(struct spawner *spawner, uint32_t worker, pid_t parent,
 	return worker_run(&spawner->settings, &spawner->registry, WORKER_FD, page);
 }
 
-static int fork_worker(struct spawner *spawner, uint32_t worker, const int fds[CHANNEL_FDS_MAX])
+/* Forked, or not; its descriptors are closed here by now, so that they end with the worker. */
+static int say_forked(struct spawner *spawner, uint32_t worker, pid_t pid, int error)
 {
-	pid_t self = getpid(), pid = -1;
-	errno = ENOMEM;
-	if (children_reserve(&spawner->children) == 0)
-		pid = fork();
-	if (pid == 0) {
-		spawner->is_worker = true;
-		spawner->worker_status = be_worker(spawner, worker, self, fds);
-		return CHANNEL_EOF;
-	}
 	if (pid < 0) {
 		struct rusage none = {0};
 		int r = send_log(spawner, "error", "cannot fork worker %u: %s", worker,
-				 strerror(errno));
+				 strerror(error));
 		return r < 0 ? r
 			     : send_exited(spawner, worker, W_EXITCODE(FORK_FAILED_STATUS, 0),
 					   &none);
@@ -189,12 +181,22 @@ static int handle_fork(struct spawner *spawner, uint32_t worker)
 	channel_take_fds(&spawner->channel, fds);
 	if (fds[0] < 0 || children_find_worker(&spawner->children, worker))
 		return -EPROTO;
-	int r = fork_worker(spawner, worker, fds);
-	/* The worker has its own by now, and has closed these. */
-	for (size_t i = 0; i < CHANNEL_FDS_MAX && !spawner->is_worker; i++)
+	pid_t self = getpid(), pid = -1;
+	int error = ENOMEM;
+	if (children_reserve(&spawner->children) == 0) {
+		pid = fork();
+		error = errno;
+	}
+	if (pid == 0) {
+		spawner->is_worker = true;
+		spawner->signal_fd = -1; /* closed with all others */
+		spawner->worker_status = be_worker(spawner, worker, self, fds);
+		return CHANNEL_EOF;
+	}
+	for (size_t i = 0; i < CHANNEL_FDS_MAX; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	return r;
+	return say_forked(spawner, worker, pid, error);
 }
 
 static int handle_kill(struct spawner *spawner, uint32_t worker, struct procpool_value message)
@@ -353,11 +355,14 @@ int spawner_run(int resume_fd)
 		r = watch_children(&spawner);
 	if (r == 0)
 		r = serve(&spawner);
+	bool failed = r < 0 && r != -EPIPE;
+	int status = failed ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (spawner.is_worker)
-		return spawner.worker_status;
-	if (r < 0 && r != -EPIPE)
+		status = spawner.worker_status;
+	else
+		end_children(&spawner);
+	if (failed)
 		fprintf(stderr, "procpool-runtime: %s\n", strerror(-r));
-	end_children(&spawner);
 	spawner_fini(&spawner);
-	return r < 0 && r != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }

@@ -42,6 +42,7 @@ struct task_runner {
 
 void task_runner_init(struct task_runner *runner, const struct settings *settings,
 		      const struct registry *registry, int fd, struct page *page, bool shared);
+/* Frees what calls left behind; the outbox and the flusher's thread stay as they are. */
 void task_runner_fini(struct task_runner *runner);
 
 /* The flusher's mutex is held. 0 or negative errno of the outbox. */

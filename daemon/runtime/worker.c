@@ -146,6 +146,8 @@ int worker_run(const struct settings *settings, struct registry *registry, int f
 	       struct page *page)
 {
 	struct channel channel;
+	/* Never freed, because the flusher's thread and log lines of modules' threads may come to
+	 * the end. */
 	struct task_runner *runner = malloc(sizeof(*runner));
 	bool shared = page != NULL;
 	if (!shared)
@@ -158,6 +160,8 @@ int worker_run(const struct settings *settings, struct registry *registry, int f
 	task_runner_init(runner, settings, registry, fd, page, shared);
 	pthread_mutex_lock(&runner->flusher.mutex);
 	log_attach(&runner->flusher);
-	/* From here on the flusher's thread may use all of this: the process ends with it. */
-	return start_and_serve(runner, registry, &channel);
+	int status = start_and_serve(runner, registry, &channel);
+	task_runner_fini(runner);
+	channel_fini(&channel);
+	return status;
 }
