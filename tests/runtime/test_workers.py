@@ -305,8 +305,10 @@ def killed_worker(spawner, seed):
 def test_nothing_finished_is_lost_whenever_the_worker_is_killed(spawner):
     """Killed between any two instructions: what was committed is whole, each element is there once, and
     at most the one that ran is begun without an outcome."""
-    salvaged = 0
-    for seed in range(200):
+    salvaged = seed = 0
+    while seed < 100 or salvaged < 10:
+        assert seed < 2000, "the kills come at the wrong time to show anything"
+        seed += 1
         worker, sent = killed_worker(spawner, seed)
         outcomes = outcomes_after_death(worker, sent)
         salvaged += worker.page.salvage(worker.received) != b""
@@ -318,7 +320,6 @@ def test_nothing_finished_is_lost_whenever_the_worker_is_killed(spawner):
             running += begun - len(finished)
         assert running <= 1
         assert spawner.expect_exited(worker.number)["signal"] == 9
-    assert salvaged > 20, "the kills came too late to show anything"
 
 
 def test_worker_without_work_wakes_nobody(spawner):
