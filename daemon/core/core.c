@@ -153,7 +153,9 @@ static void stop_pool(struct pool *pool, uint64_t now_us)
 		else if (worker->pending == 0)
 			pool_stop_worker(worker, now_us);
 	}
-	if (TAILQ_EMPTY(&pool->workers))
+	if (core->grace_over)
+		pool_kill_runtime(pool);
+	else if (TAILQ_EMPTY(&pool->workers))
 		pool_stop_runtime(pool);
 }
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <uthash.h>
+#include "core/hash.h"
 
 #include "core/outcome.h"
 #include "core/span.h"

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <uthash.h>
+#include "core/hash.h"
 
 #define JOB_PAGE_SIZE 512
 

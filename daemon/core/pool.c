@@ -224,6 +224,14 @@ void pool_stop_runtime(struct pool *pool)
 	core_add_action(pool->core, ACTION_STOP_RUNTIME)->pool = pool;
 }
 
+void pool_kill_runtime(struct pool *pool)
+{
+	if (!pool_has_runtime(pool))
+		return;
+	runtime_step(pool, RUNTIME_STOP);
+	core_add_action(pool->core, ACTION_KILL_RUNTIME)->pool = pool;
+}
+
 bool pool_has_runtime(const struct pool *pool)
 {
 	return pool->runtime != RUNTIME_NONE && pool->runtime != RUNTIME_EXEC;

@@ -122,8 +122,10 @@ void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t n
 void pool_stop_worker(struct worker *worker, uint64_t now_us);
 void pool_kill_worker(struct worker *worker, uint64_t now_us);
 
-/* Ends the spawner, if there is one; its workers have ended. */
+/* Ends the spawner, if there is one: told to, when its workers have ended; or at once, and they
+ * with it. */
 void pool_stop_runtime(struct pool *pool);
+void pool_kill_runtime(struct pool *pool);
 /* Whether a process that is not a worker is there, or is being started. */
 bool pool_has_runtime(const struct pool *pool);
 

@@ -6,12 +6,13 @@
 
 #define CHUNK_TASKS_MAX 65536U
 #define CHUNK_BYTES_MAX ((size_t)256 << 10)
-/* What a task costs a worker beyond the function itself. */
-#define TASK_OVERHEAD_US 0.3
+/* What a message, and each task in it, costs a worker beyond the function itself. */
+#define MESSAGE_OVERHEAD_US 0.3
+#define TASK_OVERHEAD_US    0.02
 
-static double task_us(const struct function *function)
+static double tasks_us(const struct function *function, uint32_t tasks)
 {
-	return function->mean_us + TASK_OVERHEAD_US;
+	return MESSAGE_OVERHEAD_US + (function->mean_us + TASK_OVERHEAD_US) * tasks;
 }
 
 /* Whether the worker has said nothing for so long that nothing more should wait behind what it
@@ -26,7 +27,7 @@ static struct worker *least_busy(struct pool *pool, const struct function *funct
 				 uint64_t now_us)
 {
 	struct worker *best = NULL, *worker;
-	double room_us = SCHEDULER_AHEAD_US - task_us(function);
+	double room_us = SCHEDULER_AHEAD_US - tasks_us(function, 1);
 	/* Of a function that was never measured nothing is sent ahead. */
 	if (function->samples == 0 || room_us < 0)
 		return NULL;
@@ -50,7 +51,7 @@ static uint32_t chunk_tasks(const struct pool *pool, const struct worker *worker
 	/* What a worker without a page had not begun when it died cannot be told. */
 	if (!worker->page || job->function->samples == 0)
 		return 1;
-	double by_time = SCHEDULER_AHEAD_US / task_us(job->function);
+	double by_time = SCHEDULER_CHUNK_US / (job->function->mean_us + TASK_OVERHEAD_US);
 	uint32_t tasks = by_time < CHUNK_TASKS_MAX ? (uint32_t)by_time : CHUNK_TASKS_MAX;
 	/* Towards the end smaller ones, so that all workers end together. */
 	uint32_t share = job_tasks_left(job) / (2 * pool->spec->workers);
@@ -63,7 +64,7 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 {
 	struct core *core = pool->core;
 	struct range range = job_take(job, chunk_tasks(pool, worker, job), CHUNK_BYTES_MAX);
-	double estimate_us = job->function->samples > 0 ? task_us(job->function) * range.count
+	double estimate_us = job->function->samples > 0 ? tasks_us(job->function, range.count)
 							: 2 * SCHEDULER_AHEAD_US;
 	struct chunk *chunk = worker_push(worker, job, range, estimate_us, now_us);
 

@@ -14,8 +14,10 @@
 
 struct pool;
 
-/* How much work is sent ahead, and how long a chunk is meant to take. */
+/* How much work a worker may have, what it runs included, when more is sent ahead; and how long a
+ * chunk of a map is meant to take: half of it, so that there is always another. */
 #define SCHEDULER_AHEAD_US 1000
+#define SCHEDULER_CHUNK_US 500
 
 /* After how long without an answer what a worker has not begun is taken back. */
 #define SCHEDULER_STALE_US 1000

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
-#include <uthash.h>
+#include "core/hash.h"
 
 #include "core/account.h"
 #include "core/job.h"
