@@ -16,7 +16,7 @@
  *		initargs = {"fast"}
  *	}
  *
- * An unknown or repeated key, and a value out of range, is an error that names file and line and
+ * An unknown key, a repeated pool and a value out of range is an error that names file and line and
  *says what to write instead. The fixed limits (depth, value_depth) cannot be set.
  *
  * Adding a key touches: the table in config.c, the struct here, procpoold.8.scd,
@@ -63,8 +63,8 @@ char *config_default_path(void);
 
 /*
  * Reads a file over what the config has. 0, or a negative errno and *ret_error, to be freed (NULL
- * without memory): -ENOENT where there is no such file, -EINVAL where it is wrong. The config is
- * unchanged then.
+ * without memory): -ENOENT where there is no such file, -EINVAL where it is wrong. Without memory
+ * the config may have got a part of it.
  */
 int config_load(struct config *config, const char *path, char **ret_error);
 

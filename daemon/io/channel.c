@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/channel.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/container.h"
+#include "core/core.h"
+#include "io/log.h"
+#include "io/runtime_messages.h"
+#include "io/salvage.h"
+#include "io/server.h"
+#include "proto/page.h"
+#include "proto/worker.h"
+
+/* ---- output ---- */
+
+void channel_mark_dirty(struct channel *channel)
+{
+	if (channel->dirty || channel->ended)
+		return;
+	channel->dirty = true;
+	TAILQ_INSERT_TAIL(&channel->server->dirty_channels, channel, in_dirty);
+}
+
+void channel_send_task(struct channel *channel, const struct chunk *chunk)
+{
+	struct procpool_writer *w = output_writer(&channel->output);
+	const struct job *job = chunk->job;
+	procpool_write_array(w, job->kwargs_size > 0 ? 6 : 5);
+	procpool_write_int(w, MSG_TASK);
+	procpool_write_uint(w, chunk->seq);
+	procpool_write_string_n(w, job->function->name, job->function->name_size);
+	procpool_write_bool(w, job->star);
+	procpool_write_array(w, chunk->range.count);
+	if (job->request.blob->size > OUTPUT_COPY_MAX)
+		output_append_blob(&channel->output, job->request.blob,
+				   (size_t)(chunk->range.data - job->request.blob->data),
+				   chunk->range.size);
+	else
+		output_append(&channel->output, chunk->range.data, chunk->range.size);
+	if (job->kwargs_size > 0) {
+		w = output_writer(&channel->output);
+		procpool_write_map(w, 1);
+		procpool_write_string(w, "kwargs");
+		output_append(&channel->output, job->kwargs, job->kwargs_size);
+	}
+	channel_mark_dirty(channel);
+}
+
+void channel_flush(struct channel *channel)
+{
+	if (channel->ended || channel->fd < 0)
+		return;
+	int r = output_flush(&channel->output, channel->fd, OUTPUT_BUDGET);
+	if (r == OUTPUT_EMPTY || r < 0)
+		ev_io_stop(channel->server->loop, &channel->writer);
+	else
+		ev_io_start(channel->server->loop, &channel->writer);
+	/* The other end is gone: its exit report or end of file follows. */
+	if (r == OUTPUT_EMPTY && channel->shut)
+		shutdown(channel->fd, SHUT_WR);
+}
+
+void channel_shut(struct channel *channel)
+{
+	channel->shut = true;
+	channel_mark_dirty(channel);
+}
+
+/* ---- ending ---- */
+
+void channel_kill(struct channel *channel)
+{
+	if (channel->ended)
+		return;
+	if (channel->process.pid > 0) {
+		process_signal(&channel->process, SIGKILL);
+	} else if (channel->worker && channel->pool->channel) {
+		struct channel *spawner = channel->pool->channel;
+		struct procpool_writer *w = output_writer(&spawner->output);
+		procpool_write_array(w, 3);
+		procpool_write_int(w, MSG_KILL);
+		procpool_write_uint(w, channel->worker->number);
+		procpool_write_int(w, SIGKILL);
+		channel_mark_dirty(spawner);
+	}
+}
+
+/* It did what no runtime may do. */
+static void reject(struct channel *channel, const char *what)
+{
+	log_warning("pool %s: %s %ld %s; killing it", channel->pool->spec->name,
+		    channel->worker ? "worker" : "runtime",
+		    (long)(channel->worker ? channel->worker->pid : channel->process.pid), what);
+	if (!channel->end.reason)
+		channel->end.reason = what;
+	ev_io_stop(channel->server->loop, &channel->reader);
+	channel->rejected = true;
+	if (channel->worker)
+		pool_kill_worker(channel->worker, channel->server->now_us);
+	else
+		channel_kill(channel);
+	server_execute(channel->server);
+}
+
+/* Handles frames until there are no more. */
+static void handle_frames(struct channel *channel)
+{
+	struct frame frame;
+	int r;
+	while ((r = input_next(&channel->input, &frame)) == FRAME_DONE) {
+		const char *problem = runtime_message(channel, &frame);
+		server_execute(channel->server);
+		if (problem) {
+			reject(channel, problem);
+			return;
+		}
+	}
+	if (r != FRAME_MORE)
+		reject(channel, r == FRAME_TOO_LARGE  ? "sent a message that is too large"
+				: r == FRAME_TOO_DEEP ? "sent a message that nests too deep"
+						      : "sent what is not MessagePack");
+}
+
+/* Reads once. False: nothing more will come. */
+static bool receive(struct channel *channel, bool *ret_again)
+{
+	int r = input_receive(&channel->input, channel->fd, channel->server->scratch);
+	*ret_again = r == INPUT_BYTES;
+	if (r == INPUT_BYTES)
+		handle_frames(channel);
+	return r == INPUT_BYTES || r == INPUT_BLOCKED;
+}
+
+/* Takes from the page what the dead worker had finished and not sent. */
+static void salvage(struct channel *channel)
+{
+	struct page *page = channel->page.page;
+	if (!page || channel->rejected)
+		return;
+	uint8_t *bytes = malloc(PAGE_OUTBOX_BYTES);
+	size_t size = bytes ? salvage_outbox(page, channel->input.received, bytes) : 0;
+	if (size > 0 &&
+	    input_feed(&channel->input, bytes, size, channel->server->scratch) == INPUT_BYTES)
+		handle_frames(channel);
+	free(bytes);
+}
+
+/* Everything that a dead worker can still tell. */
+static void drain(struct channel *channel)
+{
+	bool again = channel->fd >= 0 && !channel->rejected;
+	while (again && !channel->rejected)
+		receive(channel, &again);
+	salvage(channel);
+}
+
+void channel_end(struct channel *channel)
+{
+	if (channel->ended)
+		return;
+	if (channel->worker)
+		drain(channel);
+	channel->ended = true;
+	ev_io_stop(channel->server->loop, &channel->reader);
+	ev_io_stop(channel->server->loop, &channel->writer);
+	ev_io_stop(channel->server->loop, &channel->exit_watcher);
+	TAILQ_INSERT_TAIL(&channel->server->ended_channels, channel, in_ended);
+}
+
+static void destroy(struct channel *channel)
+{
+	struct server *server = channel->server;
+	TAILQ_REMOVE(&server->ended_channels, channel, in_ended);
+	TAILQ_REMOVE(&server->channels, channel, in_server);
+	if (channel->dirty)
+		TAILQ_REMOVE(&server->dirty_channels, channel, in_dirty);
+	if (channel->pool->channel == channel)
+		channel->pool->channel = NULL;
+	outcome_fini(&channel->end.error);
+	output_fini(&channel->output);
+	input_fini(&channel->input);
+	page_memory_fini(&channel->page);
+	process_fini(&channel->process);
+	if (channel->fd >= 0)
+		close(channel->fd);
+	free(channel->reason);
+	free(channel);
+	server_descriptor_freed(server);
+}
+
+static struct outcome runtime_error(struct channel *channel)
+{
+	const char *name = channel->pool->spec->name;
+	struct worker_end *end = &channel->end;
+	struct outcome error = end->error;
+	end->error = (struct outcome){0};
+	if (error.value.size > 0)
+		return error;
+	if (channel->reason)
+		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: %s", name, channel->reason);
+	if (end->signal)
+		return error_outcome(
+			ERR_INITIALIZER_FAILED,
+			"pool %s: its runtime was ended by signal %d (%s) while it loaded", name,
+			end->signal, strsignal(end->signal));
+	return error_outcome(ERR_INITIALIZER_FAILED,
+			     "pool %s: its runtime exited with status %d while it loaded", name,
+			     end->exit_status);
+}
+
+static void finish_worker(struct channel *channel)
+{
+	struct worker_end end = channel->end;
+	channel->end.error = (struct outcome){0};
+	channel->worker->channel = NULL;
+	end.transient = channel->transient;
+	if (!end.reason)
+		end.reason = channel->reason;
+	pool_worker_exited(channel->worker, end, channel->server->now_us);
+}
+
+/* The spawner's workers die with it: each is heard out, then the core forgets them all. */
+static void finish_runtime(struct channel *spawner)
+{
+	struct channel *channel, *next;
+	struct channel_list *channels = &spawner->server->channels;
+	TAILQ_FOREACH (channel, channels, in_server) {
+		if (channel->pool != spawner->pool || !channel->worker || channel->process.pid > 0)
+			continue;
+		channel_end(channel);
+		channel->worker->channel = NULL;
+		channel->orphaned = true;
+	}
+	pool_runtime_exited(spawner->pool, runtime_error(spawner), spawner->transient,
+			    spawner->server->now_us);
+	for (channel = TAILQ_FIRST(channels); channel; channel = next) {
+		next = TAILQ_NEXT(channel, in_server);
+		if (channel->orphaned)
+			destroy(channel);
+	}
+}
+
+void channel_finish(struct channel *channel)
+{
+	struct server *server = channel->server;
+	if (channel->worker)
+		finish_worker(channel);
+	else
+		finish_runtime(channel);
+	destroy(channel);
+	server_execute(server);
+}
+
+/* ---- watchers ---- */
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct channel *channel = container_of(watcher, struct channel, reader);
+	bool again;
+	(void)events;
+	if (receive(channel, &again))
+		return;
+	/* It closed its end; what counts is its exit, which must follow. */
+	ev_io_stop(loop, watcher);
+	if (channel->worker && channel->worker->state != WORKER_STOPPING) {
+		pool_kill_worker(channel->worker, channel->server->now_us);
+		server_execute(channel->server);
+	} else if (!channel->worker) {
+		char *reason;
+		if (process_exec_error(&channel->process, &reason) < 0)
+			channel->reason = reason;
+		process_signal(&channel->process, SIGKILL);
+	}
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	(void)loop, (void)events;
+	channel_flush(container_of(watcher, struct channel, writer));
+}
+
+static void on_exited(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct channel *channel = container_of(watcher, struct channel, exit_watcher);
+	struct process_exit status;
+	(void)loop, (void)events;
+	if (process_reap(&channel->process, &status) != PROCESS_ENDED)
+		return;
+	if (!channel->reason)
+		process_exec_error(&channel->process, &channel->reason);
+	channel->end.signal = status.signal;
+	channel->end.exit_status = status.exit_status;
+	channel_end(channel);
+}
+
+/* ---- starting ---- */
+
+static struct channel *create(struct server *server, struct pool *pool, struct worker *worker)
+{
+	struct channel *channel = calloc(1, sizeof(*channel));
+	if (!channel)
+		return NULL;
+	channel->server = server;
+	channel->pool = pool;
+	channel->worker = worker;
+	channel->fd = -1;
+	channel->page.fd = -1;
+	process_init(&channel->process);
+	const struct limits *limits = &server->core.limits;
+	/* Two levels of envelope around a value. */
+	input_init(&channel->input, limits->message_bytes + 1024,
+		   (unsigned)limits->value_depth + 2);
+	output_init(&channel->output);
+	ev_init(&channel->reader, on_readable);
+	ev_init(&channel->writer, on_writable);
+	ev_init(&channel->exit_watcher, on_exited);
+	TAILQ_INSERT_TAIL(&server->channels, channel, in_server);
+	if (worker)
+		worker->channel = channel;
+	return channel;
+}
+
+static void watch(struct channel *channel, int fd)
+{
+	channel->fd = fd;
+	ev_io_set(&channel->reader, fd, EV_READ);
+	ev_io_set(&channel->writer, fd, EV_WRITE);
+	ev_io_start(channel->server->loop, &channel->reader);
+}
+
+static void start_failed(struct channel *channel, const char *what, int error)
+{
+	if (asprintf(&channel->reason, "%s: %s", what, strerror(error)) < 0)
+		channel->reason = NULL;
+	log_error("pool %s: %s: %s", channel->pool->spec->name, what, strerror(error));
+	channel->transient = true;
+	channel->end.exit_status = -1;
+	channel_end(channel);
+}
+
+static void start_process(struct channel *channel)
+{
+	struct server *server = channel->server;
+	int ours, theirs;
+	int r = process_channel(&ours, &theirs);
+	if (r < 0) {
+		start_failed(channel, "no socket for the runtime", -r);
+		return;
+	}
+	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
+				    .channel = theirs};
+	r = process_start(&channel->process, &spec);
+	close(theirs);
+	if (r < 0) {
+		close(ours);
+		start_failed(channel, "the runtime cannot be started", -r);
+		return;
+	}
+	watch(channel, ours);
+	ev_io_set(&channel->exit_watcher, channel->process.pidfd, EV_READ);
+	ev_io_start(server->loop, &channel->exit_watcher);
+}
+
+void channel_start_runtime(struct server *server, struct pool *pool)
+{
+	struct channel *channel = create(server, pool, NULL);
+	if (!channel)
+		abort(); /* at the start, or nothing is left to serve with */
+	pool->channel = channel;
+	start_process(channel);
+}
+
+/* Asks the spawner. */
+static void fork_worker(struct channel *channel)
+{
+	struct channel *spawner = channel->pool->channel;
+	int ours, fds[2];
+	size_t fd_count = 1;
+	int r = process_channel(&ours, &fds[0]);
+	if (r < 0) {
+		start_failed(channel, "no socket for a worker", -r);
+		return;
+	}
+	watch(channel, ours);
+	if (channel->pool->page) {
+		r = page_memory_init(&channel->page);
+		if (r < 0) {
+			close(fds[0]);
+			start_failed(channel, "no page for a worker", -r);
+			return;
+		}
+		channel->worker->page = channel->page.page;
+		fds[fd_count++] = page_memory_take_fd(&channel->page);
+	}
+	output_attach_fds(&spawner->output, fds, fd_count);
+	struct procpool_writer *w = output_writer(&spawner->output);
+	procpool_write_array(w, 2);
+	procpool_write_int(w, MSG_FORK);
+	procpool_write_uint(w, channel->worker->number);
+	channel_mark_dirty(spawner);
+}
+
+void channel_start_worker(struct server *server, struct worker *worker)
+{
+	struct channel *channel = create(server, worker->pool, worker);
+	if (!channel)
+		abort();
+	if (worker->pool->runtime == RUNTIME_EXEC)
+		start_process(channel);
+	else
+		fork_worker(channel);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's end of a socket to a runtime process (WORKER.md), and the process itself where the
+ * daemon started it: a pool's spawner, a worker forked by it, or a worker that is a process of its
+ * own.
+ *
+ * All that comes from a worker is hostile: what does not fit ends it. Its end is final when its
+ * exit is known, by the spawner's report or the process's own; what it had sent until then is read
+ * first, then what it had finished but not sent is taken from the page.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "core/pool.h"
+#include "io/input.h"
+#include "io/output.h"
+#include "io/page_memory.h"
+#include "io/process.h"
+
+struct chunk;
+struct server;
+
+struct channel {
+	struct server *server;
+	struct pool *pool;
+	struct worker
+		*worker; /* NULL: the pool's spawner, or a process that has not said what it is */
+	int fd;          /* -1: it could not be started */
+	ev_io reader;
+	ev_io writer;
+	struct input input;
+	struct output output;
+	struct page_memory page;
+	struct process process; /* of those that the daemon started */
+	ev_io exit_watcher;
+	bool greeted;  /* it has said hello */
+	bool loaded;   /* a worker: it has said ready */
+	bool shut;     /* it gets end of file when its output is sent */
+	bool rejected; /* it broke the protocol, and is not listened to */
+	bool orphaned; /* its worker was forgotten with the spawner */
+	bool dirty;
+	bool ended;     /* its end is known; to be told to the core and freed */
+	bool transient; /* it could not be started for want of resources */
+	struct worker_end end;
+	char *reason; /* why it could not be started, for people; owned */
+
+	TAILQ_ENTRY(channel) in_server;
+	TAILQ_ENTRY(channel) in_dirty;
+	TAILQ_ENTRY(channel) in_ended;
+};
+
+/* Starts a pool's runtime, or a worker. Failures are told to the core in the next prepare hook. */
+void channel_start_runtime(struct server *server, struct pool *pool);
+void channel_start_worker(struct server *server, struct worker *worker);
+
+/* End of file for the other side. */
+void channel_shut(struct channel *channel);
+void channel_kill(struct channel *channel);
+
+/* Sends a task message: its items go on as they came. */
+void channel_send_task(struct channel *channel, const struct chunk *chunk);
+
+/* Something was appended to its output. */
+void channel_mark_dirty(struct channel *channel);
+void channel_flush(struct channel *channel);
+
+/* Its end is known, and stands in channel->end: hears it out, and leaves the rest to
+ * channel_finish(). */
+void channel_end(struct channel *channel);
+
+/* In the prepare hook: tells the core of the end, and frees it. */
+void channel_finish(struct channel *channel);

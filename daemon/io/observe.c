@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/observe.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/server.h"
+
+static void write_key_string(struct procpool_writer *w, const char *key, const char *text)
+{
+	procpool_write_string(w, key);
+	if (text)
+		procpool_write_string(w, text);
+	else
+		procpool_write_nil(w);
+}
+
+static void write_key_uint(struct procpool_writer *w, const char *key, uint64_t n)
+{
+	procpool_write_string(w, key);
+	procpool_write_uint(w, n);
+}
+
+/* A moment of the monotonic clock as a Unix time in seconds. */
+static void write_key_time(const struct server *server, struct procpool_writer *w, const char *key,
+			   uint64_t at_us)
+{
+	struct timespec real;
+	clock_gettime(CLOCK_REALTIME, &real);
+	double now = (double)real.tv_sec + (double)real.tv_nsec / 1e9;
+	procpool_write_string(w, key);
+	procpool_write_double(w, now - ((double)server->now_us - (double)at_us) / 1e6);
+}
+
+void observe_pools(const struct server *server, struct procpool_writer *w)
+{
+	const struct pool *pool;
+	size_t place = procpool_write_open_array(w);
+	uint32_t count = 0;
+	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
+		const struct outcome *failure = &pool->failure;
+		procpool_write_map(w, 10);
+		write_key_string(w, "name", pool->spec->name);
+		write_key_uint(w, "workers", pool->ready_count);
+		write_key_uint(w, "waiting", pool->waiting);
+		write_key_uint(w, "running", pool->running);
+		write_key_uint(w, "target", pool->spec->workers);
+		write_key_string(w, "state", pool_state_name(pool));
+		procpool_write_string(w, "error");
+		if (failure->value.size > 0)
+			procpool_write_value(w, span_value(failure->value));
+		else
+			procpool_write_nil(w);
+		write_key_string(w, "runtime", pool->spec->runtime);
+		procpool_write_string(w, "modules");
+		size_t modules = procpool_write_open_array(w);
+		uint32_t module_count = 0;
+		for (const char *const *module = pool->spec->modules; *module;
+		     module++, module_count++)
+			procpool_write_string(w, *module);
+		procpool_write_count(w, modules, module_count);
+		write_key_uint(w, "restarts", pool->restarts);
+		count++;
+	}
+	procpool_write_count(w, place, count);
+}
+
+static void write_worker(const struct server *server, struct worker *worker,
+			 struct procpool_writer *w)
+{
+	const struct chunk *chunk = worker_current(worker);
+	procpool_write_map(w, 8);
+	procpool_write_string(w, "pid");
+	if (worker->pid != 0)
+		procpool_write_int(w, worker->pid);
+	else
+		procpool_write_nil(w);
+	write_key_string(w, "pool", worker->pool->spec->name);
+	write_key_string(w, "state", worker_state_name(worker->state));
+	write_key_uint(w, "worker", worker->number);
+	procpool_write_string(w, "job");
+	if (chunk)
+		procpool_write_uint(w, chunk->job->id);
+	else
+		procpool_write_nil(w);
+	write_key_string(w, "function", chunk ? chunk->job->function->name : NULL);
+	write_key_time(server, w, "since", worker->since_us);
+	write_key_uint(w, "tasks", worker->tasks);
+}
+
+void observe_workers(const struct server *server, struct procpool_writer *w)
+{
+	const struct pool *pool;
+	struct worker *worker;
+	size_t place = procpool_write_open_array(w);
+	uint32_t count = 0;
+	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
+		TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+			write_worker(server, worker, w);
+			count++;
+		}
+	}
+	procpool_write_count(w, place, count);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct function *const *x = a, *const *y = b;
+	return strcmp((*x)->name, (*y)->name);
+}
+
+void observe_functions(const struct server *server, const struct pool *only,
+		       struct procpool_writer *w)
+{
+	const struct pool *pool;
+	size_t total = 0, count = 0;
+	TAILQ_FOREACH (pool, &server->core.pools, in_core)
+		total += HASH_COUNT(pool->functions.by_name);
+	const struct function **functions = calloc(total + 1, sizeof(const struct function *));
+	if (!functions) {
+		procpool_write_array(w, 0);
+		return;
+	}
+	TAILQ_FOREACH (pool, &server->core.pools, in_core)
+		if (!only || pool == only)
+			for (const struct function *f = pool->functions.by_name; f; f = f->hh.next)
+				functions[count++] = f;
+	qsort(functions, count, sizeof(const struct function *), by_name);
+	procpool_write_array(w, count);
+	for (size_t i = 0; i < count; i++) {
+		procpool_write_map(w, 3);
+		write_key_string(w, "name", functions[i]->name);
+		write_key_string(w, "pool", functions[i]->pool->spec->name);
+		write_key_string(w, "doc", functions[i]->doc);
+	}
+	free(functions);
+}
+
+static void write_histogram(struct procpool_writer *w, const char *key, const struct histogram *h)
+{
+	procpool_write_string(w, key);
+	procpool_write_map(w, 4);
+	procpool_write_string(w, "le");
+	procpool_write_array(w, HISTOGRAM_BUCKETS);
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+		procpool_write_double(w, (double)(UINT64_C(1) << i) / 1e6);
+	procpool_write_string(w, "counts");
+	procpool_write_array(w, HISTOGRAM_BUCKETS + 1);
+	for (int i = 0; i <= HISTOGRAM_BUCKETS; i++)
+		procpool_write_uint(w, h->counts[i]);
+	write_key_uint(w, "count", h->count);
+	procpool_write_string(w, "sum");
+	procpool_write_double(w, (double)h->sum_us / 1e6);
+}
+
+void observe_stats(const struct server *server, struct procpool_writer *w)
+{
+	const struct core *core = &server->core;
+	const struct core_stats *stats = &core->stats;
+	uint64_t ended =
+		stats->ended[JOB_DONE] + stats->ended[JOB_FAILED] + stats->ended[JOB_CANCELLED];
+	procpool_write_map(w, 8);
+	procpool_write_string(w, "uptime");
+	procpool_write_double(w, (double)(server->now_us - server->started_us) / 1e6);
+	write_key_uint(w, "sessions", core->session_count);
+	write_key_uint(w, "notifications", server->notifications);
+	write_key_uint(w, "lost", stats->lost);
+	procpool_write_string(w, "jobs");
+	procpool_write_map(w, 7);
+	write_key_uint(w, "accepted", stats->accepted);
+	write_key_uint(w, "done", stats->ended[JOB_DONE]);
+	write_key_uint(w, "failed", stats->ended[JOB_FAILED]);
+	write_key_uint(w, "cancelled", stats->ended[JOB_CANCELLED]);
+	write_key_uint(w, "waiting", stats->accepted - ended - core->running_jobs);
+	write_key_uint(w, "running", core->running_jobs);
+	write_key_uint(w, "retained", core->kept_count);
+	procpool_write_string(w, "tasks");
+	procpool_write_map(w, 2);
+	write_key_uint(w, "begun", stats->tasks_begun);
+	write_key_uint(w, "finished", stats->tasks_finished);
+	write_histogram(w, "waiting_seconds", &stats->waiting);
+	write_histogram(w, "running_seconds", &stats->running);
+}
+
+/* A worker that runs some of the job. */
+static pid_t worker_of(const struct job *job)
+{
+	struct worker *worker;
+	if (job->assigned == 0)
+		return 0;
+	TAILQ_FOREACH (worker, &job->function->pool->workers, in_pool) {
+		const struct chunk *chunk = worker_current(worker);
+		if (chunk && chunk->job == job)
+			return worker->pid;
+	}
+	return 0;
+}
+
+void observe_job(const struct server *server, const struct job *job, struct procpool_writer *w)
+{
+	pid_t pid = worker_of(job);
+	bool failed = job_ended(job) && job->outcome.code != ERR_NONE;
+	procpool_write_map(w, failed ? 15 : 14);
+	write_key_uint(w, "job", job->id);
+	write_key_string(w, "pool", job->function->pool->spec->name);
+	write_key_string(w, "function", job->function->name);
+	write_key_string(w, "kind", job->map ? "map" : "apply");
+	write_key_string(w, "state", job_state_name(job->state));
+	write_key_uint(w, "uid", job->user->uid);
+	write_key_string(w, "client", job->session->client);
+	write_key_time(server, w, "since", job->since_us);
+	write_key_time(server, w, "submitted", job->submitted_us);
+	write_key_uint(w, "attempt", 1);
+	procpool_write_string(w, "worker");
+	if (pid != 0)
+		procpool_write_int(w, pid);
+	else
+		procpool_write_nil(w);
+	write_key_uint(w, "tasks", job->whole.count);
+	write_key_uint(w, "finished", job->finished);
+	procpool_write_string(w, "detached");
+	procpool_write_bool(w, job->detached);
+	if (failed) {
+		procpool_write_string(w, "error");
+		procpool_write_value(w, span_value(job->outcome.value));
+	}
+}
+
+static bool matches(const struct job *job, const struct observe_jobs_filter *filter)
+{
+	const char *state = job_state_name(job->state), *pool = job->function->pool->spec->name;
+	if (filter->state && (strlen(state) != filter->state_size ||
+			      memcmp(state, filter->state, filter->state_size) != 0))
+		return false;
+	return !filter->pool || (strlen(pool) == filter->pool_size &&
+				 memcmp(pool, filter->pool, filter->pool_size) == 0);
+}
+
+void observe_jobs(struct server *server, const struct session *session,
+		  const struct observe_jobs_filter *filter, struct procpool_writer *w)
+{
+	size_t place = procpool_write_open_array(w);
+	uint64_t id = filter->after;
+	uint32_t count = 0;
+	struct job *job;
+	while (count < filter->limit && (job = job_table_next(&server->core.jobs, id, &id))) {
+		if (!session_sees(session, job) || (job_ended(job) && !job->kept) ||
+		    !matches(job, filter))
+			continue;
+		observe_job(server, job, w);
+		count++;
+	}
+	procpool_write_count(w, place, count);
+}

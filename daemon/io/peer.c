@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/peer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/container.h"
+#include "core/core.h"
+#include "io/log.h"
+#include "io/requests.h"
+#include "io/server.h"
+#include "proto/request.h"
+
+/* ---- output ---- */
+
+struct procpool_writer *peer_writer(struct peer *peer)
+{
+	return output_writer(&peer->output);
+}
+
+void peer_append(struct peer *peer, struct span value)
+{
+	if (value.blob && value.size > OUTPUT_COPY_MAX)
+		output_append_blob(&peer->output, value.blob,
+				   (size_t)(value.data - value.blob->data), value.size);
+	else
+		output_append(&peer->output, value.data, value.size);
+}
+
+static uint64_t output_limit(const struct peer *peer)
+{
+	return peer->server->core.limits.output_bytes_session;
+}
+
+/* Brings the account up to date with what is unsent, and with it what the peer may do. */
+static void account_output(struct peer *peer)
+{
+	struct account *account = &peer->session->account;
+	uint64_t size = output_size(&peer->output);
+	if (size > peer->charged_output)
+		account_force(account, RESOURCE_OUTPUT_BYTES, size - peer->charged_output);
+	else
+		account_release(account, RESOURCE_OUTPUT_BYTES, peer->charged_output - size);
+	peer->charged_output = size;
+	peer->session->lossy = size > output_limit(peer) / 2;
+}
+
+static void block(struct peer *peer)
+{
+	if (peer->blocked)
+		return;
+	peer->blocked = true;
+	TAILQ_INSERT_TAIL(&peer->server->blocked_peers, peer, in_blocked);
+	core_session_block(&peer->server->core, peer->session, true);
+	ev_io_stop(peer->server->loop, &peer->reader);
+	/* Nothing is read, so nothing can come in time. */
+	ev_timer_stop(peer->server->loop, &peer->frame_timer);
+}
+
+void peer_written(struct peer *peer)
+{
+	if (!peer->dirty) {
+		peer->dirty = true;
+		TAILQ_INSERT_TAIL(&peer->server->dirty_peers, peer, in_dirty);
+	}
+	account_output(peer);
+	if (account_exceeded(&peer->session->account, RESOURCE_OUTPUT_BYTES))
+		block(peer);
+}
+
+static void watch_stall(struct peer *peer)
+{
+	struct server *server = peer->server;
+	if (output_size(&peer->output) == 0) {
+		ev_timer_stop(server->loop, &peer->stall_timer);
+	} else if (!ev_is_active(&peer->stall_timer)) {
+		peer->stall_total = peer->output.total;
+		ev_timer_set(&peer->stall_timer, (double)server->core.limits.stall_seconds, 0.);
+		ev_timer_start(server->loop, &peer->stall_timer);
+	}
+}
+
+void peer_flush(struct peer *peer)
+{
+	if (peer->ended)
+		return;
+	int r = output_flush(&peer->output, peer->fd, OUTPUT_BUDGET);
+	account_output(peer);
+	if (r < 0 || (r == OUTPUT_EMPTY && peer->farewell)) {
+		peer_end(peer);
+		return;
+	}
+	if (r == OUTPUT_EMPTY)
+		ev_io_stop(peer->server->loop, &peer->writer);
+	else
+		ev_io_start(peer->server->loop, &peer->writer);
+	watch_stall(peer);
+}
+
+static void write_error(struct peer *peer, const struct action *action)
+{
+	reply_error_value(peer_writer(peer), action->msgid, peer->error_form,
+			  span_value(action->outcome.value));
+}
+
+static void write_result_push(struct peer *peer, const struct action *action)
+{
+	struct procpool_writer *w = peer_writer(peer);
+	push_begin(w, "result", 4);
+	procpool_write_uint(w, action->job_id);
+	if (action->outcome.code == ERR_NONE) {
+		procpool_write_nil(w);
+		peer_append(peer, action->outcome.value);
+	} else {
+		error_write(w, peer->error_form, span_value(action->outcome.value));
+		procpool_write_nil(w);
+	}
+	procpool_write_map(w, 4);
+	procpool_write_string(w, "pool");
+	procpool_write_string(w, action->function->pool->spec->name);
+	procpool_write_string(w, "function");
+	procpool_write_string_n(w, action->function->name, action->function->name_size);
+	procpool_write_string(w, "waited");
+	procpool_write_double(w, (double)action->waited_us / 1e6);
+	procpool_write_string(w, "ran");
+	procpool_write_double(w, (double)action->ran_us / 1e6);
+}
+
+void peer_execute(struct peer *peer, const struct action *action)
+{
+	struct procpool_writer *w = peer_writer(peer);
+	if (peer->ended)
+		return;
+	switch (action->type) {
+	case ACTION_REPLY:
+		if (action->outcome.code == ERR_NONE) {
+			reply_begin_result(w, action->msgid);
+			peer_append(peer, action->outcome.value);
+		} else {
+			write_error(peer, action);
+		}
+		break;
+	case ACTION_PUSH_RESULT:
+		write_result_push(peer, action);
+		break;
+	case ACTION_PUSH_ITEMS:
+		push_begin(w, "items", 3);
+		procpool_write_uint(w, action->job_id);
+		procpool_write_uint(w, action->first);
+		peer_append(peer, action->outcome.value);
+		break;
+	default:
+		push_begin(w, "event", 1);
+		peer_append(peer, action->outcome.value);
+		break;
+	}
+	peer_written(peer);
+}
+
+/* ---- input ---- */
+
+/* The stream cannot be followed any more: say why, then close. */
+static void reject_stream(struct peer *peer, enum error_code code, const char *message)
+{
+	struct procpool_writer *w = peer_writer(peer);
+	log_info("session %llu of user %ld: %s; closing it", (unsigned long long)peer->session->id,
+		 (long)peer->session->user->uid, message);
+	push_begin(w, "error", 1);
+	if (peer->error_form == ERROR_FORM_TEXT) {
+		struct procpool_writer map;
+		procpool_writer_init(&map);
+		error_begin(&map, code, message, 0);
+		error_write(w, peer->error_form, procpool_writer_value(&map));
+		procpool_writer_fini(&map);
+	} else {
+		error_begin(w, code, message, 0);
+	}
+	ev_io_stop(peer->server->loop, &peer->reader);
+	ev_timer_stop(peer->server->loop, &peer->frame_timer);
+	peer->farewell = true;
+	peer_written(peer);
+}
+
+static void reply_bad(struct peer *peer, uint32_t msgid, enum error_code code, const char *message)
+{
+	reply_error(peer_writer(peer), msgid, peer->error_form, code, message);
+	peer_written(peer);
+}
+
+static void handle_frame(struct peer *peer, const struct frame *frame)
+{
+	struct request request;
+	switch (request_decode(frame->data, frame->size, &request)) {
+	case REQUEST_CALL:
+		requests_handle(peer, &request, frame->blob);
+		break;
+	case REQUEST_NOTIFICATION:
+		peer->server->notifications++;
+		break;
+	case REQUEST_BAD:
+		reply_bad(peer, request.msgid, ERR_BAD_REQUEST, request.problem.text);
+		break;
+	case REQUEST_RESPONSE:
+		reject_stream(peer, ERR_BAD_REQUEST, "a client sends no responses");
+		break;
+	case REQUEST_VIOLATION:
+		reject_stream(peer, ERR_BAD_REQUEST, request.problem.text);
+		break;
+	}
+}
+
+static void handle_too_large(struct peer *peer, const struct frame *frame)
+{
+	struct request request;
+	if (request_begin(frame->data, frame->size, &request) == REQUEST_CALL)
+		reply_bad(peer, request.msgid, ERR_TOO_LARGE,
+			  "the message is larger than message_bytes: pass less, or a path instead "
+			  "of contents");
+	else
+		reject_stream(peer, ERR_TOO_LARGE, "a message is larger than message_bytes");
+}
+
+/* Splits what was received. Returns the last status of the input. */
+static int handle_frames(struct peer *peer)
+{
+	struct frame frame;
+	int r;
+	for (;;) {
+		r = input_next(&peer->input, &frame);
+		if (r == FRAME_DONE)
+			handle_frame(peer, &frame);
+		else if (r == FRAME_TOO_LARGE)
+			handle_too_large(peer, &frame);
+		else
+			return r;
+		server_execute(peer->server);
+		if (peer->ended || peer->farewell)
+			return FRAME_MORE;
+		if (peer->blocked)
+			return input_pause(&peer->input) < 0 ? -ENOMEM : FRAME_MORE;
+	}
+}
+
+static void watch_frame(struct peer *peer)
+{
+	struct server *server = peer->server;
+	if (!input_in_frame(&peer->input)) {
+		ev_timer_stop(server->loop, &peer->frame_timer);
+	} else if (!ev_is_active(&peer->frame_timer) || peer->frame_number != peer->input.ended) {
+		peer->frame_number = peer->input.ended;
+		ev_timer_stop(server->loop, &peer->frame_timer);
+		ev_timer_set(&peer->frame_timer, (double)server->core.limits.frame_seconds, 0.);
+		ev_timer_start(server->loop, &peer->frame_timer);
+	}
+}
+
+static void receive(struct peer *peer)
+{
+	int r = input_receive(&peer->input, peer->fd, peer->server->scratch);
+	if (r == INPUT_BLOCKED)
+		return;
+	if (r != INPUT_BYTES) {
+		/* What was answered in this turn is still sent, if the client reads. */
+		if (r == INPUT_EOF)
+			peer_flush(peer);
+		peer_end(peer);
+		return;
+	}
+	switch (handle_frames(peer)) {
+	case FRAME_MORE:
+		break;
+	case FRAME_INVALID:
+		reject_stream(peer, ERR_BAD_REQUEST, "the byte 0xc1 is not MessagePack");
+		return;
+	case FRAME_TOO_DEEP:
+		reject_stream(peer, ERR_BAD_REQUEST, "a message nests deeper than 32 levels");
+		return;
+	default:
+		peer_end(peer);
+		return;
+	}
+	if (!peer->ended && !peer->blocked && !peer->farewell)
+		watch_frame(peer);
+}
+
+void peer_check_blocked(struct peer *peer)
+{
+	if (output_size(&peer->output) > output_limit(peer) / 2 ||
+	    account_exceeded(&peer->session->account, RESOURCE_OUTPUT_BYTES))
+		return;
+	peer->blocked = false;
+	TAILQ_REMOVE(&peer->server->blocked_peers, peer, in_blocked);
+	core_session_block(&peer->server->core, peer->session, false);
+	if (peer->farewell || peer->ended)
+		return;
+	ev_io_start(peer->server->loop, &peer->reader);
+	if (input_paused(&peer->input))
+		receive(peer);
+}
+
+/* ---- watchers ---- */
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	(void)loop, (void)events;
+	receive(container_of(watcher, struct peer, reader));
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	(void)loop, (void)events;
+	peer_flush(container_of(watcher, struct peer, writer));
+}
+
+static void on_frame_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)events;
+	reject_stream(container_of(timer, struct peer, frame_timer), ERR_BAD_REQUEST,
+		      "a message did not end within frame_seconds");
+}
+
+static void on_stall_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct peer *peer = container_of(timer, struct peer, stall_timer);
+	(void)loop, (void)events;
+	if (peer->output.total != peer->stall_total) {
+		watch_stall(peer);
+		return;
+	}
+	log_info("session %llu of user %ld has not read for stall_seconds; closing it",
+		 (unsigned long long)peer->session->id, (long)peer->session->user->uid);
+	peer_end(peer);
+}
+
+/* ---- life ---- */
+
+void peer_refuse(int fd, const char *limit)
+{
+	struct output output;
+	output_init(&output);
+	struct procpool_writer *w = output_writer(&output);
+	push_begin(w, "error", 1);
+	error_begin(w, ERR_BUSY, "no more connections: try again when some have ended",
+		    limit ? 1 : 0);
+	if (limit) {
+		procpool_write_string(w, "limit");
+		procpool_write_string(w, limit);
+	}
+	output_flush(&output, fd, OUTPUT_BUDGET);
+	output_fini(&output);
+	close(fd);
+}
+
+void peer_accept(struct server *server, int fd)
+{
+	struct ucred cred;
+	const char *limit = NULL;
+	struct peer *peer = NULL;
+	struct session *session = NULL;
+	if (listener_peer(fd, &cred) == 0)
+		peer = calloc(1, sizeof(*peer));
+	if (peer)
+		session = core_session_open(&server->core, cred.uid, peer, &limit);
+	if (!session) {
+		free(peer);
+		peer_refuse(fd, limit);
+		return;
+	}
+	peer->server = server;
+	peer->session = session;
+	peer->fd = fd;
+	input_init(&peer->input, server->core.limits.message_bytes, FRAME_DEPTH_MAX);
+	output_init(&peer->output);
+	ev_io_init(&peer->reader, on_readable, fd, EV_READ);
+	ev_io_init(&peer->writer, on_writable, fd, EV_WRITE);
+	ev_init(&peer->frame_timer, on_frame_timeout);
+	ev_init(&peer->stall_timer, on_stall_timeout);
+	ev_io_start(server->loop, &peer->reader);
+	TAILQ_INSERT_TAIL(&server->peers, peer, in_server);
+}
+
+void peer_end(struct peer *peer)
+{
+	struct server *server = peer->server;
+	if (peer->ended)
+		return;
+	peer->ended = true;
+	ev_io_stop(server->loop, &peer->reader);
+	ev_io_stop(server->loop, &peer->writer);
+	ev_timer_stop(server->loop, &peer->frame_timer);
+	ev_timer_stop(server->loop, &peer->stall_timer);
+	TAILQ_INSERT_TAIL(&server->ended_peers, peer, in_ended);
+}
+
+void peer_destroy(struct peer *peer)
+{
+	struct server *server = peer->server;
+	peer_end(peer);
+	TAILQ_REMOVE(&server->ended_peers, peer, in_ended);
+	TAILQ_REMOVE(&server->peers, peer, in_server);
+	if (peer->dirty)
+		TAILQ_REMOVE(&server->dirty_peers, peer, in_dirty);
+	if (peer->blocked)
+		TAILQ_REMOVE(&server->blocked_peers, peer, in_blocked);
+	account_release(&peer->session->account, RESOURCE_OUTPUT_BYTES, peer->charged_output);
+	core_session_close(&server->core, peer->session, server->now_us);
+	output_fini(&peer->output);
+	input_fini(&peer->input);
+	close(peer->fd);
+	free(peer);
+	server_descriptor_freed(server);
+}

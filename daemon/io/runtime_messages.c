@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/runtime_messages.h"
+
+#include <limits.h>
+
+#include "core/core.h"
+#include "io/channel.h"
+#include "io/log.h"
+#include "io/server.h"
+#include "proto/worker.h"
+
+/* A message's elements after its number. */
+#define ELEMENTS_MAX 4
+
+struct message {
+	uint64_t number;
+	struct procpool_value elements[ELEMENTS_MAX]; /* size 0: not there */
+	struct blob *blob;                            /* what they lie in, or NULL: borrowed */
+};
+
+typedef const char *(*handle_fn)(struct channel *channel, const struct message *message);
+
+static bool read_u32(struct procpool_value value, uint32_t *ret)
+{
+	uint64_t n;
+	if (!procpool_value_uint(value, &n) || n > UINT32_MAX)
+		return false;
+	*ret = (uint32_t)n;
+	return true;
+}
+
+/* ---- starting ---- */
+
+static void write_strings(struct procpool_writer *w, char *const *strings)
+{
+	size_t count = 0;
+	while (strings[count])
+		count++;
+	procpool_write_array(w, count);
+	for (size_t i = 0; i < count; i++)
+		procpool_write_string(w, strings[i]);
+}
+
+static void send_start(struct channel *channel, bool page)
+{
+	const struct pool_config *config = server_pool_config(channel->server, channel->pool);
+	const struct limits *limits = &channel->server->core.limits;
+	if (page) {
+		int fd = page_memory_take_fd(&channel->page);
+		output_attach_fds(&channel->output, &fd, 1);
+	}
+	struct procpool_writer *w = output_writer(&channel->output);
+	procpool_write_array(w, 2);
+	procpool_write_int(w, MSG_START);
+	procpool_write_map(w, 9);
+	procpool_write_string(w, "pool");
+	procpool_write_string(w, config->name);
+	procpool_write_string(w, "worker");
+	procpool_write_uint(w, channel->worker ? channel->worker->number : 0);
+	procpool_write_string(w, "workers");
+	procpool_write_uint(w, channel->pool->spec->workers);
+	procpool_write_string(w, "modules");
+	write_strings(w, config->modules);
+	procpool_write_string(w, "initializer");
+	if (config->initializer)
+		procpool_write_string(w, config->initializer);
+	else
+		procpool_write_nil(w);
+	procpool_write_string(w, "initargs");
+	write_strings(w, config->initargs);
+	procpool_write_string(w, "message_bytes");
+	procpool_write_uint(w, limits->message_bytes);
+	procpool_write_string(w, "value_depth");
+	procpool_write_uint(w, limits->value_depth);
+	procpool_write_string(w, "page");
+	procpool_write_bool(w, page);
+	channel_mark_dirty(channel);
+}
+
+static bool flag(struct procpool_value map, const char *key)
+{
+	bool b = false;
+	return procpool_value_bool(procpool_value_get(map, key), &b) && b;
+}
+
+/* A process of its own gets its page with the start message. */
+static const char *start_own_process(struct channel *channel, bool page)
+{
+	if (page) {
+		if (page_memory_init(&channel->page) < 0)
+			return "got no page";
+		channel->worker->page = channel->page.page;
+	}
+	channel->worker->pid = channel->process.pid;
+	send_start(channel, page);
+	return NULL;
+}
+
+static const char *handle_hello(struct channel *channel, const struct message *message)
+{
+	struct procpool_value hello = message->elements[0];
+	uint64_t protocol;
+	/* A spawner may exec itself anew before it has loaded, and then greets again. */
+	if (channel->process.pid == 0 ||
+	    (channel->greeted && channel->pool->runtime != RUNTIME_STARTING))
+		return "said hello out of turn";
+	if (!procpool_value_uint(procpool_value_get(hello, "protocol"), &protocol) ||
+	    protocol != WORKER_PROTOCOL_VERSION)
+		return "speaks another version of the worker protocol";
+	bool page = flag(hello, "page");
+	if (!channel->worker) {
+		struct worker *worker = pool_hello(channel->pool, flag(hello, "fork"), page,
+						   channel->server->now_us);
+		channel->worker = worker;
+		if (worker) {
+			worker->channel = channel;
+			channel->pool->channel = NULL;
+		}
+	} else if (channel->greeted) {
+		return "said hello twice";
+	}
+	channel->greeted = true;
+	if (channel->worker)
+		return start_own_process(channel, page);
+	send_start(channel, false);
+	return NULL;
+}
+
+static const char *handle_ready(struct channel *channel, const struct message *message)
+{
+	struct pool *pool = channel->pool;
+	uint64_t now_us = channel->server->now_us;
+	if (channel->process.pid > 0) {
+		if (!channel->greeted || channel->loaded)
+			return "said ready out of turn";
+		if (!pool_loaded(pool, message->elements[0], now_us))
+			return "sent a malformed list of functions";
+	}
+	channel->loaded = true;
+	if (channel->worker && channel->worker->pid != 0)
+		pool_worker_ready(channel->worker, channel->worker->pid, now_us);
+	return NULL;
+}
+
+static const char *handle_failed(struct channel *channel, const struct message *message)
+{
+	if (channel->worker && channel->worker->state != WORKER_STARTING)
+		return "failed to start after it was ready";
+	outcome_fini(&channel->end.error);
+	channel->end.error = error_from_worker(message->elements[0]);
+	const char *text = "";
+	size_t size = 0;
+	procpool_value_string(procpool_value_get(message->elements[0], "message"), &text, &size);
+	log_error("pool %s: %.*s", channel->pool->spec->name, (int)(size < 1024 ? size : 1024),
+		  text);
+	return NULL;
+}
+
+/* ---- answering ---- */
+
+/* The elements of an array as consecutive bytes. */
+static struct span array_contents(const struct message *message, struct procpool_value array)
+{
+	struct procpool_iter it = procpool_iter(array);
+	if (it.remaining == 0)
+		return (struct span){0};
+	return (struct span){message->blob, it.next, (size_t)(it.end - it.next)};
+}
+
+static const char *handle_result(struct channel *channel, const struct message *message)
+{
+	uint32_t seq, first;
+	uint64_t us;
+	struct procpool_value values = message->elements[3];
+	size_t count = procpool_value_count(values);
+	if (!channel->worker || !read_u32(message->elements[0], &seq) ||
+	    !read_u32(message->elements[1], &first) ||
+	    !procpool_value_uint(message->elements[2], &us) ||
+	    procpool_value_type(values) != PROCPOOL_ARRAY || count == 0 || count > UINT32_MAX)
+		return "sent a malformed result";
+	if (!core_worker_values(&channel->server->core, channel->worker, seq, first,
+				(uint32_t)count, us, array_contents(message, values),
+				channel->server->now_us))
+		return "sent a result that was not asked for";
+	return NULL;
+}
+
+static const char *handle_error(struct channel *channel, const struct message *message)
+{
+	uint32_t seq, index;
+	uint64_t us;
+	struct procpool_value error = message->elements[3];
+	if (!channel->worker || !read_u32(message->elements[0], &seq) ||
+	    !read_u32(message->elements[1], &index) ||
+	    !procpool_value_uint(message->elements[2], &us) ||
+	    procpool_value_type(error) != PROCPOOL_MAP)
+		return "sent a malformed error";
+	if (!core_worker_error(&channel->server->core, channel->worker, seq, index, us, error,
+			       channel->server->now_us))
+		return "sent an error that was not asked for";
+	return NULL;
+}
+
+static const char *handle_log(struct channel *channel, const struct message *message)
+{
+	const char *name, *text;
+	size_t name_size, text_size;
+	char level_name[16] = "";
+	enum log_level level;
+	if (!procpool_value_string(message->elements[0], &name, &name_size) ||
+	    !procpool_value_string(message->elements[1], &text, &text_size) ||
+	    name_size >= sizeof(level_name))
+		return "sent a malformed log line";
+	memcpy(level_name, name, name_size);
+	if (!log_level_parse(level_name, &level))
+		return "sent a log line of an unknown level";
+	log_line(level, "pool %s: %.*s", channel->pool->spec->name,
+		 (int)(text_size < 1024 ? text_size : 1024), text);
+	return NULL;
+}
+
+/* ---- a spawner about its workers ---- */
+
+/* The forked worker that a spawner speaks of. */
+static struct channel *worker_channel(struct channel *spawner, struct procpool_value number_value)
+{
+	uint32_t number;
+	struct worker *worker;
+	if (spawner->worker || spawner->pool->runtime == RUNTIME_EXEC ||
+	    !read_u32(number_value, &number))
+		return NULL;
+	TAILQ_FOREACH (worker, &spawner->pool->workers, in_pool)
+		if (worker->number == number)
+			return worker->channel;
+	return NULL;
+}
+
+static const char *handle_forked(struct channel *spawner, const struct message *message)
+{
+	struct channel *channel = worker_channel(spawner, message->elements[0]);
+	uint64_t pid;
+	if (!channel || channel->worker->pid != 0 ||
+	    !procpool_value_uint(message->elements[1], &pid) || pid == 0 || pid > INT_MAX)
+		return "spoke of a worker that was not asked for";
+	channel->worker->pid = (pid_t)pid;
+	if (channel->loaded)
+		pool_worker_ready(channel->worker, (pid_t)pid, spawner->server->now_us);
+	return NULL;
+}
+
+static const char *handle_exited(struct channel *spawner, const struct message *message)
+{
+	struct channel *channel = worker_channel(spawner, message->elements[0]);
+	struct procpool_value how = message->elements[1];
+	int64_t n;
+	if (!channel || procpool_value_type(how) != PROCPOOL_MAP)
+		return "spoke of a worker that was not asked for";
+	channel->end.exit_status = -1;
+	if (procpool_value_int(procpool_value_get(how, "signal"), &n) && n > 0 && n < 128)
+		channel->end.signal = (int)n;
+	else if (procpool_value_int(procpool_value_get(how, "exit_status"), &n) && n >= 0 &&
+		 n < 256)
+		channel->end.exit_status = (int)n;
+	channel->transient = channel->worker->pid == 0;
+	channel_end(channel);
+	return NULL;
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+	unsigned number;
+	unsigned elements; /* at least so many */
+	handle_fn handle;
+} messages[] = {
+	{MSG_RESULT, 4, handle_result}, {MSG_ERROR, 4, handle_error},
+	{MSG_READY, 0, handle_ready},   {MSG_HELLO, 1, handle_hello},
+	{MSG_FAILED, 1, handle_failed}, {MSG_LOG, 2, handle_log},
+	{MSG_FORKED, 2, handle_forked}, {MSG_EXITED, 2, handle_exited},
+};
+
+const char *runtime_message(struct channel *channel, const struct frame *frame)
+{
+	struct message message = {.blob = frame->blob};
+	struct procpool_value value = {frame->data, frame->size};
+	struct procpool_iter it = procpool_iter(value);
+	struct procpool_value element;
+	unsigned count = 0;
+
+	if (procpool_value_type(value) != PROCPOOL_ARRAY || !procpool_iter_next(&it, &element) ||
+	    !procpool_value_uint(element, &message.number))
+		return "sent what is no message";
+	while (count < ELEMENTS_MAX && procpool_iter_next(&it, &message.elements[count]))
+		count++;
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+		if (messages[i].number != message.number)
+			continue;
+		if (count < messages[i].elements)
+			return "sent a message with too few elements";
+		return messages[i].handle(channel, &message);
+	}
+	return "sent an unknown message";
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/container.h"
+#include "io/channel.h"
+#include "io/log.h"
+#include "io/peer.h"
+
+/* Connections accepted in one turn, so that a storm of them delays nobody. */
+#define ACCEPTS_PER_TURN 64
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* ---- what the core wants done ---- */
+
+static void execute(struct server *server, const struct action *action)
+{
+	switch (action->type) {
+	case ACTION_REPLY:
+	case ACTION_PUSH_RESULT:
+	case ACTION_PUSH_ITEMS:
+	case ACTION_PUSH_EVENT:
+		if (action->session->peer)
+			peer_execute(action->session->peer, action);
+		break;
+	case ACTION_START_RUNTIME:
+		channel_start_runtime(server, action->pool);
+		break;
+	case ACTION_STOP_RUNTIME:
+		if (action->pool->channel)
+			channel_shut(action->pool->channel);
+		break;
+	case ACTION_KILL_RUNTIME:
+		if (action->pool->channel)
+			channel_kill(action->pool->channel);
+		break;
+	case ACTION_START_WORKER:
+		channel_start_worker(server, action->worker);
+		break;
+	case ACTION_STOP_WORKER:
+		if (action->worker->channel)
+			channel_shut(action->worker->channel);
+		break;
+	case ACTION_KILL_WORKER:
+		if (action->worker->channel)
+			channel_kill(action->worker->channel);
+		break;
+	case ACTION_SEND_TASK:
+		if (action->worker->channel)
+			channel_send_task(action->worker->channel, action->chunk);
+		break;
+	}
+}
+
+void server_execute(struct server *server)
+{
+	struct action action;
+	while (core_next_action(&server->core, &action)) {
+		execute(server, &action);
+		action_fini(&action);
+	}
+}
+
+/* ---- connections ---- */
+
+static void set_doors(struct server *server, bool open)
+{
+	for (size_t i = 0; i < server->door_count; i++) {
+		if (open)
+			ev_io_start(server->loop, &server->doors[i].watcher);
+		else
+			ev_io_stop(server->loop, &server->doors[i].watcher);
+	}
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct door *door = container_of(watcher, struct door, watcher);
+	struct server *server = door->server;
+	(void)loop, (void)events;
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		int fd;
+		switch (listener_accept(&door->listener, &fd)) {
+		case LISTENER_ACCEPTED:
+			peer_accept(server, fd);
+			break;
+		case LISTENER_FULL:
+			log_warning("no descriptor is left for a connection; refusing it");
+			peer_refuse(fd, NULL);
+			listener_refill(&door->listener);
+			break;
+		case LISTENER_BLOCKED:
+			return;
+		default:
+			server->starved = true;
+			set_doors(server, false);
+			return;
+		}
+	}
+}
+
+void server_descriptor_freed(struct server *server)
+{
+	if (!server->starved)
+		return;
+	server->starved = false;
+	for (size_t i = 0; i < server->door_count; i++)
+		listener_refill(&server->doors[i].listener);
+	if (server->open)
+		set_doors(server, true);
+}
+
+/* A pool that is warm, or known not to become so. */
+static bool is_settled(const struct pool *pool)
+{
+	return pool->ready_count >= pool->spec->workers || pool->failures > 0;
+}
+
+/*
+ * Connections are accepted once every pool has settled, because before that a function that exists
+ * cannot be told from one that does not. Until then they wait in the socket's backlog.
+ */
+static void open_when_settled(struct server *server)
+{
+	struct pool *pool;
+	unsigned workers = 0;
+	if (server->open || server->stopping)
+		return;
+	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
+		if (!is_settled(pool))
+			return;
+		workers += pool->ready_count;
+	}
+	server->open = true;
+	set_doors(server, true);
+	log_info("ready on %s with %u workers", server->doors[0].listener.path, workers);
+	sd_notifyf(0, "READY=1\nSTATUS=%u workers ready", workers);
+}
+
+/* ---- the turn ---- */
+
+static void free_ended(struct server *server)
+{
+	struct channel *channel;
+	struct peer *peer;
+	while ((channel = TAILQ_FIRST(&server->ended_channels)))
+		channel_finish(channel);
+	while ((peer = TAILQ_FIRST(&server->ended_peers))) {
+		peer_destroy(peer);
+		server_execute(server);
+	}
+}
+
+static void check_blocked(struct server *server)
+{
+	struct peer *peer, *next;
+	for (peer = TAILQ_FIRST(&server->blocked_peers); peer; peer = next) {
+		next = TAILQ_NEXT(peer, in_blocked);
+		peer_check_blocked(peer);
+	}
+}
+
+static void flush_dirty(struct server *server)
+{
+	struct channel *channel;
+	struct peer *peer;
+	while ((channel = TAILQ_FIRST(&server->dirty_channels))) {
+		TAILQ_REMOVE(&server->dirty_channels, channel, in_dirty);
+		channel->dirty = false;
+		channel_flush(channel);
+	}
+	while ((peer = TAILQ_FIRST(&server->dirty_peers))) {
+		TAILQ_REMOVE(&server->dirty_peers, peer, in_dirty);
+		peer->dirty = false;
+		peer_flush(peer);
+	}
+}
+
+static bool has_more(const struct server *server)
+{
+	return !TAILQ_EMPTY(&server->ended_channels) || !TAILQ_EMPTY(&server->ended_peers) ||
+	       !TAILQ_EMPTY(&server->dirty_channels) || !TAILQ_EMPTY(&server->dirty_peers) ||
+	       !STAILQ_EMPTY(&server->core.dirty);
+}
+
+static void set_timer(struct server *server)
+{
+	uint64_t next_us = core_next_timer(&server->core);
+	if (next_us == server->timer_us)
+		return;
+	server->timer_us = next_us;
+	ev_timer_stop(server->loop, &server->timer);
+	if (next_us == TIME_NEVER)
+		return;
+	uint64_t now_us = monotonic_us();
+	double delay = next_us > now_us ? (double)(next_us - now_us) / 1e6 : 0.;
+	ev_now_update(server->loop);
+	ev_timer_set(&server->timer, delay, 0.);
+	ev_timer_start(server->loop, &server->timer);
+}
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+	struct server *server = container_of(watcher, struct server, prepare);
+	(void)events;
+	do {
+		free_ended(server);
+		check_blocked(server);
+		core_schedule(&server->core, server->now_us);
+		server_execute(server);
+		flush_dirty(server);
+	} while (has_more(server));
+	open_when_settled(server);
+	set_timer(server);
+	if (core_stopped(&server->core))
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_check(struct ev_loop *loop, ev_check *watcher, int events)
+{
+	(void)loop, (void)events;
+	container_of(watcher, struct server, check)->now_us = monotonic_us();
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct server *server = container_of(watcher, struct server, timer);
+	(void)loop, (void)events;
+	server->timer_us = TIME_NEVER;
+	core_timers(&server->core, server->now_us);
+	server_execute(server);
+}
+
+static void on_never(struct ev_loop *loop, ev_periodic *watcher, int events)
+{
+	(void)loop, (void)watcher, (void)events;
+}
+
+/*
+ * Without a periodic watcher libev wakes up once a minute to see whether somebody set the clock;
+ * with one, the kernel tells it (timerfd). So there is one, for a time that never comes.
+ */
+static void sleep_undisturbed(struct server *server)
+{
+	const double years = 1e9;
+	ev_periodic_init(&server->no_wakeup, on_never, 0., years, NULL);
+	ev_periodic_start(server->loop, &server->no_wakeup);
+}
+
+/* ---- ending ---- */
+
+static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct server *server = watcher->data;
+	(void)loop, (void)events;
+	if (server->stopping)
+		return;
+	log_info("%s: ending, with %u seconds for what runs", strsignal(watcher->signum),
+		 server->config->grace_seconds);
+	sd_notify(0, "STOPPING=1\nSTATUS=Ending");
+	server->stopping = true;
+	set_doors(server, false);
+	core_stop(&server->core, (uint64_t)server->config->grace_seconds * 1000000, server->now_us);
+	server_execute(server);
+}
+
+/* Answers that are under way still reach who reads them. */
+static void flush_last(struct server *server)
+{
+	struct peer *peer;
+	TAILQ_FOREACH (peer, &server->peers, in_server)
+		peer_flush(peer);
+}
+
+/* ---- life ---- */
+
+static void watch_signals(struct server *server)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		ev_signal_init(&server->signals[i], on_signal, numbers[i]);
+		server->signals[i].data = server;
+		ev_signal_start(server->loop, &server->signals[i]);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static const char *runtime_name(const struct pool_config *config)
+{
+	return config->runtime[0] ? config->runtime[0] : "native";
+}
+
+static int add_pools(struct server *server)
+{
+	const struct config *config = server->config;
+	server->specs = calloc(config->pool_count, sizeof(*server->specs));
+	if (!server->specs)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->pool_count; i++) {
+		const struct pool_config *pool = &config->pools[i];
+		server->specs[i] = (struct pool_spec){
+			.name = pool->name,
+			.runtime = runtime_name(pool),
+			.modules = (const char *const *)pool->modules,
+			.workers = pool->workers,
+		};
+		if (!core_add_pool(&server->core, &server->specs[i], server->now_us))
+			return -ENOMEM;
+	}
+	server_execute(server);
+	return 0;
+}
+
+const struct pool_config *server_pool_config(const struct server *server, const struct pool *pool)
+{
+	return &server->config->pools[pool->spec - server->specs];
+}
+
+char *const *server_runtime_argv(const struct server *server, const struct pool *pool)
+{
+	char *const *argv = server_pool_config(server, pool)->runtime;
+	return argv[0] ? argv : server->native_runtime;
+}
+
+/* Where the native runtime is: installed, or where the build put it. */
+static int find_native_runtime(struct server *server)
+{
+	const char *directory = getenv("PROCPOOL_RUNTIME_DIR");
+	if (!directory || !*directory)
+		directory = PROCPOOL_LIBEXECDIR;
+	return asprintf(&server->native_runtime[0], "%s/procpool-runtime", directory) < 0 ? -ENOMEM
+											  : 0;
+}
+
+static int init_core(struct server *server)
+{
+	uint64_t first_id;
+	if (getrandom(&first_id, sizeof(first_id), 0) != sizeof(first_id))
+		return -errno;
+	/* From the lower half, so that ids can go on for ever. */
+	return core_init(&server->core, &server->config->limits, geteuid(),
+			 1 + first_id % (JOB_ID_MAX / 2));
+}
+
+int server_init(struct server *server, const struct config *config)
+{
+	server->config = config;
+	TAILQ_INIT(&server->peers);
+	TAILQ_INIT(&server->dirty_peers);
+	TAILQ_INIT(&server->blocked_peers);
+	TAILQ_INIT(&server->ended_peers);
+	TAILQ_INIT(&server->channels);
+	TAILQ_INIT(&server->dirty_channels);
+	TAILQ_INIT(&server->ended_channels);
+	server->now_us = server->started_us = monotonic_us();
+	server->timer_us = TIME_NEVER;
+	server->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	server->scratch = malloc(sizeof(*server->scratch));
+	if (!server->loop || !server->scratch)
+		return -ENOMEM;
+	int r = init_core(server);
+	if (r == 0)
+		r = find_native_runtime(server);
+	if (r < 0)
+		return r;
+	ev_prepare_init(&server->prepare, on_prepare);
+	ev_prepare_start(server->loop, &server->prepare);
+	ev_check_init(&server->check, on_check);
+	ev_check_start(server->loop, &server->check);
+	ev_init(&server->timer, on_timer);
+	watch_signals(server);
+	sleep_undisturbed(server);
+	for (size_t i = 0; i < server->door_count; i++) {
+		server->doors[i].server = server;
+		ev_io_init(&server->doors[i].watcher, on_connection, server->doors[i].listener.fd,
+			   EV_READ);
+	}
+	return add_pools(server);
+}
+
+void server_run(struct server *server)
+{
+	ev_run(server->loop, 0);
+	flush_last(server);
+}
+
+void server_fini(struct server *server)
+{
+	struct peer *peer;
+	while ((peer = TAILQ_FIRST(&server->peers))) {
+		peer_destroy(peer);
+		struct action action;
+		while (core_next_action(&server->core, &action))
+			action_fini(&action);
+	}
+	core_fini(&server->core);
+	for (size_t i = 0; i < server->door_count; i++)
+		listener_fini(&server->doors[i].listener);
+	if (server->loop)
+		ev_loop_destroy(server->loop);
+	free(server->native_runtime[0]);
+	free(server->specs);
+	free(server->scratch);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon as a whole: the loop, the core, and all that they are connected to.
+ *
+ * One turn of the loop: callbacks read and tell the core what happened, executing its actions at
+ * once; before the loop sleeps again, the prepare hook frees what has ended, lets the core hand out
+ * work, and flushes every output that has something, once. Peers and channels are freed there and
+ * nowhere else.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/core.h"
+#include "io/config.h"
+#include "io/input.h"
+#include "io/listener.h"
+
+struct channel;
+struct peer;
+
+/* A listening socket and its watcher. */
+struct door {
+	struct server *server;
+	struct listener listener;
+	ev_io watcher;
+};
+
+TAILQ_HEAD(peer_list, peer);
+TAILQ_HEAD(channel_list, channel);
+
+struct server {
+	struct ev_loop *loop;
+	const struct config *config;
+	struct core core;
+	struct pool_spec *specs; /* of config->pools */
+	char *native_runtime[2]; /* argv; owned */
+	struct input_scratch *scratch;
+	uint64_t now_us; /* of this turn, monotonic */
+	uint64_t started_us;
+	uint64_t notifications; /* received from clients, and ignored */
+
+	struct door doors[LISTENER_PASSED_MAX];
+	size_t door_count;
+	bool open;    /* connections are accepted */
+	bool starved; /* they are not, for want of descriptors */
+
+	struct peer_list peers;
+	struct peer_list dirty_peers;
+	struct peer_list blocked_peers;
+	struct peer_list ended_peers;
+	struct channel_list channels;
+	struct channel_list dirty_channels;
+	struct channel_list ended_channels;
+
+	ev_prepare prepare;
+	ev_check check;
+	ev_periodic no_wakeup;
+	ev_timer timer;    /* the core's next */
+	uint64_t timer_us; /* what it is set to */
+	ev_signal signals[3];
+	bool stopping;
+};
+
+/* Of a zeroed server whose doors have their listeners: starts the pools. 0 or a negative errno;
+ * server_fini() in any case. */
+int server_init(struct server *server, const struct config *config);
+void server_fini(struct server *server);
+
+/* Runs until a signal has ended it. */
+void server_run(struct server *server);
+
+/* Executes what the core wants done. After each thing told to it. */
+void server_execute(struct server *server);
+
+/* The configuration of a pool, and what its runtime's process is started with. */
+const struct pool_config *server_pool_config(const struct server *server, const struct pool *pool);
+char *const *server_runtime_argv(const struct server *server, const struct pool *pool);
+
+/* A descriptor was closed: there may be room for a connection again. */
+void server_descriptor_freed(struct server *server);

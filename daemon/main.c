@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* procpoold: settings, the listening socket, then the server until a signal ends it. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "io/config.h"
+#include "io/listener.h"
+#include "io/log.h"
+#include "io/server.h"
+#include "options.h"
+
+/* From this size on memory comes from the kernel and goes back at once: large messages leave no
+ * holes. */
+#define MMAP_THRESHOLD_BYTES (256 << 10)
+
+/* Prints what went wrong (taken over; NULL without memory). */
+static int fail(char *error, int code)
+{
+	fprintf(stderr, "procpoold: %s\n", error ? error : strerror(-code));
+	free(error);
+	return EXIT_FAILURE;
+}
+
+/* A connection needs a descriptor, and so does a worker; systems still start processes with 1,024.
+ */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* Sockets passed by a service manager, else one of our own. */
+static int listen_somewhere(struct server *server, const struct config *config, char **ret_error)
+{
+	struct listener passed[LISTENER_PASSED_MAX];
+	char *path = NULL;
+	int r = listener_take_passed(passed, LISTENER_PASSED_MAX, ret_error);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		for (int i = 0; i < r; i++)
+			server->doors[server->door_count++].listener = passed[i];
+		return 0;
+	}
+	if (!config->socket) {
+		r = listener_default_path(&path, ret_error);
+		if (r < 0)
+			return r;
+	}
+	r = listener_bind(&server->doors[0].listener, path ? path : config->socket, path != NULL,
+			  ret_error);
+	free(path);
+	if (r == 0)
+		server->door_count = 1;
+	return r;
+}
+
+static int serve(const struct config *config)
+{
+	static struct server server;
+	char *error = NULL;
+	raise_descriptor_limit();
+	int r = listen_somewhere(&server, config, &error);
+	if (r < 0)
+		return fail(error, r);
+	r = server_init(&server, config);
+	if (r == 0)
+		server_run(&server);
+	else
+		fail(NULL, r);
+	server_fini(&server);
+	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct config config;
+	char *error = NULL;
+
+	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
+	switch (options_parse(&options, argc, argv)) {
+	case OPTIONS_RUN:
+		break;
+	case OPTIONS_EXIT:
+		return EXIT_SUCCESS;
+	case OPTIONS_USAGE:
+		return 2;
+	default:
+		return fail(NULL, -ENOMEM);
+	}
+	int r = options_settings(&options, &config, &error);
+	options_fini(&options);
+	if (r < 0)
+		return fail(error, r);
+	log_init(config.log_level);
+	int status = serve(&config);
+	config_fini(&config);
+	return status;
+}

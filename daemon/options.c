@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/cpu_count.h"
+
+#define DEFAULT_POOL "default"
+
+static const char help[] =
+	"Usage: procpoold [OPTION]...\n"
+	"Keeps a pool of warm worker processes and runs functions in them for every program that asks.\n"
+	"\n"
+	"  -s, --socket PATH       listen there (default: $XDG_RUNTIME_DIR/procpool/procpoold.sock,\n"
+	"                          for root /run/procpool/procpoold.sock; a socket passed by the\n"
+	"                          service manager goes first)\n"
+	"  -w, --workers N         keep N workers in each pool that is not configured otherwise\n"
+	"                          (default: the number of usable processors + 1)\n"
+	"  -m, --module NAME|PATH  serve this module in the pool \"default\"; may be repeated. With no\n"
+	"                          module and no pool configured, it is the module demo\n"
+	"  -c, --config FILE       read this configuration (default:\n"
+	"                          $XDG_CONFIG_HOME/procpool/procpoold.conf, for root\n"
+	"                          /etc/procpool/procpoold.conf, if it exists)\n"
+	"  -l, --log-level LEVEL   error, warning, info (default) or debug\n"
+	"  -h, --help              print this and exit\n"
+	"  -V, --version           print the version and exit\n"
+	"\n"
+	"The command line outranks the configuration. To see what it serves: ppctl functions.\n"
+	"See procpoold(8).\n";
+
+static const struct option long_options[] = {
+	{"socket", required_argument, NULL, 's'}, {"workers", required_argument, NULL, 'w'},
+	{"module", required_argument, NULL, 'm'}, {"config", required_argument, NULL, 'c'},
+	{"log-level", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'}, {0},
+};
+
+static int usage(void)
+{
+	fputs("Try 'procpoold --help'.\n", stderr);
+	return OPTIONS_USAGE;
+}
+
+static int take_path(const char **ret, const char *option, const char *value)
+{
+	if (value[0] == '\0') {
+		fprintf(stderr, "procpoold: --%s is empty\n", option);
+		return usage();
+	}
+	*ret = value;
+	return OPTIONS_RUN;
+}
+
+static int take_workers(struct options *options, const char *value)
+{
+	char *end;
+	errno = 0;
+	long n = strtol(value, &end, 10);
+	if (end == value || *end || errno != 0 || n < 1 || n > CONFIG_WORKERS_MAX) {
+		fprintf(stderr, "procpoold: --workers is '%s', and must be a whole number from 1 to %d\n", value,
+			CONFIG_WORKERS_MAX);
+		return usage();
+	}
+	options->workers = (unsigned)n;
+	return OPTIONS_RUN;
+}
+
+static int take_level(struct options *options, const char *value)
+{
+	if (!log_level_parse(value, &options->log_level)) {
+		fprintf(stderr, "procpoold: --log-level is '%s', and must be error, warning, info or debug\n", value);
+		return usage();
+	}
+	options->has_log_level = true;
+	return OPTIONS_RUN;
+}
+
+static int take_module(struct options *options, char *value)
+{
+	const char *name;
+	size_t count = 0;
+	if (take_path(&name, "module", value) != OPTIONS_RUN)
+		return OPTIONS_USAGE;
+	while (options->modules && options->modules[count])
+		count++;
+	char **modules = reallocarray(options->modules, count + 2, sizeof(*modules));
+	if (!modules)
+		return -ENOMEM;
+	modules[count] = value;
+	modules[count + 1] = NULL;
+	options->modules = modules;
+	return OPTIONS_RUN;
+}
+
+static int take_option(struct options *options, int option, char *value)
+{
+	switch (option) {
+	case 's':
+		return take_path(&options->socket, "socket", value);
+	case 'w':
+		return take_workers(options, value);
+	case 'm':
+		return take_module(options, value);
+	case 'c':
+		return take_path(&options->config, "config", value);
+	case 'l':
+		return take_level(options, value);
+	case 'h':
+		fputs(help, stdout);
+		return OPTIONS_EXIT;
+	case 'V':
+		puts("procpoold " PROCPOOL_VERSION);
+		return OPTIONS_EXIT;
+	default: /* getopt_long() has said what is wrong */
+		return usage();
+	}
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+	int r = OPTIONS_RUN, option;
+	*options = (struct options){.socket = NULL};
+	optind = 0; /* also when called again */
+	while (r == OPTIONS_RUN && (option = getopt_long(argc, argv, "s:w:m:c:l:hV", long_options, NULL)) != -1)
+		r = take_option(options, option, optarg);
+	if (r == OPTIONS_RUN && optind < argc) {
+		fprintf(stderr, "procpoold: '%s' is not an option; to serve a module, say --module %s\n", argv[optind],
+			argv[optind]);
+		r = usage();
+	}
+	if (r != OPTIONS_RUN)
+		options_fini(options);
+	return r;
+}
+
+void options_fini(struct options *options)
+{
+	free(options->modules);
+	*options = (struct options){.socket = NULL};
+}
+
+static int load_file(const struct options *options, struct config *config, char **ret_error)
+{
+	if (options->config)
+		return config_load(config, options->config, ret_error);
+	char *path = config_default_path();
+	int r = 0;
+	/* Only its absence is fine: one that cannot be read is not. */
+	if (path && (access(path, F_OK) == 0 || errno != ENOENT))
+		r = config_load(config, path, ret_error);
+	free(path);
+	return r;
+}
+
+/* The pools follow from modules and settings that are complete. */
+static int settle_pools(const struct options *options, struct config *config, char **ret_error)
+{
+	static char *demo[] = {"demo", NULL};
+	char **modules = options->modules;
+	if (!modules && config->pool_count == 0)
+		modules = demo;
+	if (modules && config_find_pool(config, DEFAULT_POOL)) {
+		if (asprintf(ret_error,
+			     "--module makes the pool '" DEFAULT_POOL "', and the configuration has one of "
+			     "that name, too: name the module there") < 0)
+			*ret_error = NULL;
+		return -EINVAL;
+	}
+	if (modules && !config_add_pool(config, DEFAULT_POOL, modules))
+		return -ENOMEM;
+	for (size_t i = 0; i < config->pool_count; i++)
+		if (config->pools[i].workers == 0)
+			config->pools[i].workers = config->workers;
+	return 0;
+}
+
+int options_settings(const struct options *options, struct config *ret, char **ret_error)
+{
+	struct config config;
+	*ret_error = NULL;
+	config_init(&config);
+	int r = load_file(options, &config, ret_error);
+	if (r == 0 && options->socket) {
+		free(config.socket);
+		config.socket = strdup(options->socket);
+		r = config.socket ? 0 : -ENOMEM;
+	}
+	if (options->has_log_level)
+		config.log_level = options->log_level;
+	if (options->workers)
+		config.workers = options->workers;
+	if (config.workers == 0)
+		config.workers = cpu_count() + 1;
+	if (r == 0)
+		r = settle_pools(options, &config, ret_error);
+	if (r < 0)
+		config_fini(&config);
+	else
+		*ret = config;
+	return r;
+}
