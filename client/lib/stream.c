@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough" /* in uthash */
+
 struct stream *stream_create(struct procpool_call *call, procpool_items_fn on_items, void *data)
 {
 	struct stream *stream = calloc(1, sizeof(*stream));

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* The bytes of a connection: cut anywhere, hostile, and many at once in both directions. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fake.h"
+
+/* ---- cut ---- */
+
+/* Pushes and an answer of every kind of MessagePack; the answer's msgid is patched in at ID_AT. */
+static const char conversation[] =
+	"\223\002\245event\221\202\245event\244lost\244lost\315\001\000\224\001\316\000\000\000\000"
+	"\300\334\000\012\300\303\323\377\377\377\377\377\377\377\376\313\100\011\041\373\124\104"
+	"\055\030\331\003abc\304\002\000\377\307\003\005xyz\337\000\000\000\001\001\002\335\000\000"
+	"\000\000\324\007\001";
+#define CONVERSATION_SIZE (sizeof(conversation) - 1)
+#define ANSWER_AT         29
+#define ID_AT             (ANSWER_AT + 3)
+#define VALUE_AT          (ANSWER_AT + 8)
+
+static void cut_script(struct fake *fake)
+{
+	fake_accept_hello(fake);
+	for (size_t cut = 1; cut < CONVERSATION_SIZE; cut++) {
+		char bytes[CONVERSATION_SIZE];
+		memcpy(bytes, conversation, sizeof(bytes));
+		bytes[ID_AT + 3] = (char)fake_expect(fake, "apply").msgid;
+		fake_send(fake, bytes, cut);
+		/* Goes on only when the client has taken what came so far. */
+		uint64_t ping = fake_expect(fake, "first").msgid;
+		FAKE_CHECK(ping < 128);
+		fake_send(fake, bytes + cut, sizeof(bytes) - cut);
+		fake_answer_int(fake, ping, 1);
+	}
+	fake_until_closed(fake);
+}
+
+static void count_push(struct procpool *pp, const struct procpool_push *push, void *data)
+{
+	(void)pp;
+	assert_int_equal(push->kind, PROCPOOL_PUSH_EVENT);
+	++*(int *)data;
+}
+
+static void messages_may_be_cut_at_every_byte(void **state)
+{
+	(void)state;
+	struct fake *fake = fake_start(cut_script, NULL);
+	struct procpool *pp = fake_connect(fake);
+	int pushes = 0;
+	procpool_on_push(pp, count_push, &pushes);
+	for (size_t cut = 1; cut < CONVERSATION_SIZE; cut++) {
+		struct procpool_call *call, *first;
+		assert_int_equal(procpool_apply_async(pp, "f", NO_VALUE, NULL, NULL, NULL, &call),
+				 PROCPOOL_OK);
+		/* Some bytes arrive: the call cannot have ended yet. */
+		assert_int_equal(procpool_poll(pp, 60), PROCPOOL_OK);
+		assert_null(procpool_call_outcome(call));
+		assert_int_equal(procpool_request_async(pp, "first", NO_VALUE, NULL, NULL, &first),
+				 PROCPOOL_OK);
+		assert_int_equal(procpool_call_wait(call, 60), PROCPOOL_OK);
+		struct procpool_value value = procpool_call_outcome(call)->value;
+		assert_int_equal(value.size, CONVERSATION_SIZE - VALUE_AT);
+		assert_memory_equal(value.data, conversation + VALUE_AT, value.size);
+		assert_int_equal(procpool_call_wait(first, 60), PROCPOOL_OK);
+		procpool_call_free(call);
+		procpool_call_free(first);
+		assert_int_equal(pushes, (int)cut);
+	}
+	procpool_close(pp);
+	fake_stop(fake);
+}
+
+/* ---- hostile ---- */
+
+static const struct hostile {
+	const char *bytes;
+	size_t size;
+} hostile[] = {
+#define H(literal)                                                                                 \
+	{                                                                                          \
+		literal, sizeof(literal) - 1                                                       \
+	}
+	H("\301"), /* never used */
+	H("\001"), /* no array */
+	H("\245hello"),
+	H("\200"),
+	H("\220"), /* arrays of the wrong size or kind */
+	H("\224\001\000\300\301"),
+	H("\223\001\000\300"),
+	H("\225\001\000\300\300\300"),
+	H("\224\000\000\244ping\220"), /* a request */
+	H("\224\003\000\300\300"),
+	H("\224\2411\000\300\300"),
+	H("\224\001\140\300\300"), /* an answer to no request */
+	H("\224\001\317\377\377\377\377\377\377\377\377\300\300"),
+	H("\224\001\377\300\300"),
+	H("\224\001\300\300\300"),
+	H("\223\002\246result\200"), /* params that are no array */
+	H("\222\002\246result"),
+	H("\335\377\377\377\377"), /* more than may be */
+	H("\224\001\000\300\306\377\377\377\377"),
+	H("\224\001\000\300\337\377\377\377\377"),
+	H("\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221\221"
+	  "\221\221\221\221\221\221\221\221\221\221\221\221"),
+#undef H
+};
+
+static void hostile_script(struct fake *fake)
+{
+	const struct hostile *h = fake->data;
+	fake_accept_hello(fake);
+	fake_expect(fake, "ping");
+	fake_send(fake, h->bytes, h->size);
+	fake_until_closed(fake);
+}
+
+static void bytes_that_make_no_sense_end_the_connection(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		struct fake *fake = fake_start(hostile_script, (void *)&hostile[i]);
+		struct procpool *pp = fake_connect(fake);
+		struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+		assert_int_equal(procpool_request(pp, "ping", NO_VALUE, &out), PROCPOOL_ERR_LOST);
+		assert_non_null(strstr(out.message, "broke the protocol"));
+		assert_int_equal(procpool_state(pp), PROCPOOL_LOST);
+		procpool_close(pp);
+		procpool_outcome_fini(&out);
+		fake_stop(fake);
+	}
+}
+
+static void odd_push_script(struct fake *fake)
+{
+	fake_accept_hello(fake);
+	uint64_t id = fake_expect(fake, "ping").msgid;
+	FAKE_SEND(fake, "\223\002\246result\220");
+	FAKE_SEND(fake, "\223\002\246result\224\300\300\300\300");
+	FAKE_SEND(fake, "\223\002\246result\222\001\300");
+	FAKE_SEND(fake, "\223\002\245items\220");
+	FAKE_SEND(fake, "\223\002\245items\223\001\002\003");
+	FAKE_SEND(fake, "\223\002\245event\220");
+	FAKE_SEND(fake, "\223\002\245event\221\005");
+	FAKE_SEND(fake, "\223\002\245error\220");
+	FAKE_SEND(fake, "\223\002\245error\221\300");
+	FAKE_SEND(fake, "\223\002\005\220");
+	fake_answer_int(fake, id, 1);
+	fake_until_closed(fake);
+}
+
+static void count_other(struct procpool *pp, const struct procpool_push *push, void *data)
+{
+	(void)pp;
+	assert_int_equal(push->kind, PROCPOOL_PUSH_OTHER);
+	++*(int *)data;
+}
+
+static void pushes_that_make_no_sense_are_passed_on_as_they_are(void **state)
+{
+	(void)state;
+	struct fake *fake = fake_start(odd_push_script, NULL);
+	struct procpool *pp = fake_connect(fake);
+	int pushes = 0;
+	procpool_on_push(pp, count_other, &pushes);
+	assert_int_equal(procpool_request(pp, "ping", NO_VALUE, NULL), PROCPOOL_OK);
+	assert_int_equal(pushes, 10);
+	procpool_close(pp);
+	fake_stop(fake);
+}
+
+/* ---- hello ---- */
+
+static void bad_hello_script(struct fake *fake)
+{
+	struct procpool_value *answer = fake->data;
+	fake_accept(fake);
+	uint64_t id = fake_expect(fake, "hello").msgid;
+	if (answer->size > 0 && answer->data[0] == 0x82)
+		fake_answer(fake, id, *answer, NO_VALUE);
+	else
+		fake_answer(fake, id, NO_VALUE, *answer);
+	fake_until_closed(fake);
+}
+
+static enum procpool_code connect_to(struct fake *fake, struct procpool_outcome *out)
+{
+	struct procpool_connect_options options = PROCPOOL_CONNECT_OPTIONS_INIT;
+	struct procpool *pp = NULL;
+	options.path = fake->path;
+	enum procpool_code code = procpool_connect(&options, &pp, out);
+	assert_null(pp);
+	return code;
+}
+
+static void a_daemon_that_is_none_is_refused(void **state)
+{
+	(void)state;
+	struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+	struct {
+		struct procpool_value answer;
+		enum procpool_code code;
+	} cases[] = {
+		{NO_VALUE, PROCPOOL_ERR_LOST},
+		{V("\201\250protocol\002"), PROCPOOL_ERR_LOST},
+		{V("\221\001"), PROCPOOL_ERR_LOST},
+		{V("\202\244code\246denied\247message\242no"), PROCPOOL_ERR_DENIED},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fake *fake = fake_start(bad_hello_script, &cases[i].answer);
+		assert_int_equal(connect_to(fake, &out), cases[i].code);
+		assert_string_not_equal(out.message, "");
+		fake_stop(fake);
+	}
+	procpool_outcome_fini(&out);
+}
+
+static void hello_script(struct fake *fake)
+{
+	fake_accept(fake);
+	struct fake_request hello = fake_expect(fake, "hello");
+	struct procpool_value options = procpool_value_at(hello.params, 0);
+	FAKE_CHECK(procpool_value_is(procpool_value_get(options, "client"), "tester"));
+	FAKE_CHECK(procpool_value_type(procpool_value_get(options, "version")) == PROCPOOL_STRING);
+	fake_answer(fake, hello.msgid, NO_VALUE, V("\202\250protocol\001\247session\011"));
+	fake_until_closed(fake);
+}
+
+static void hello_names_the_client(void **state)
+{
+	(void)state;
+	struct fake *fake = fake_start(hello_script, NULL);
+	struct procpool_connect_options options = PROCPOOL_CONNECT_OPTIONS_INIT;
+	struct procpool *pp = NULL;
+	uint64_t session = 0;
+	options.path = fake->path;
+	options.client = "tester";
+	assert_int_equal(procpool_connect(&options, &pp, NULL), PROCPOOL_OK);
+	assert_true(
+		procpool_value_uint(procpool_value_get(procpool_hello(pp), "session"), &session));
+	assert_int_equal(session, 9);
+	assert_string_equal(procpool_path(pp), fake->path);
+	procpool_close(pp);
+	fake_stop(fake);
+}
+
+/* ---- much at once ---- */
+
+#define BIG_BYTES ((size_t)16 << 20)
+#define BIG_CALLS 4
+
+/* Answers each request before it has read the next, as slowly as the client lets it: neither side
+ * gets on unless the client reads while it writes. */
+static void big_script(struct fake *fake)
+{
+	fake_accept_hello(fake);
+	for (int i = 0; i < BIG_CALLS; i++) {
+		struct fake_request request = fake_expect(fake, "apply");
+		struct procpool_value args = procpool_value_at(request.params, 1);
+		FAKE_CHECK(args.size > BIG_BYTES);
+		fake_answer(fake, request.msgid, NO_VALUE, procpool_value_at(args, 0));
+	}
+	fake_until_closed(fake);
+}
+
+static void on_big(struct procpool *pp, const struct procpool_outcome *outcome, void *data)
+{
+	const void *bytes;
+	size_t size = 0;
+	int *next = data;
+	(void)pp;
+	assert_int_equal(outcome->code, PROCPOOL_OK);
+	assert_true(procpool_value_bytes(outcome->value, &bytes, &size));
+	assert_int_equal(size, BIG_BYTES);
+	assert_int_equal(((const char *)bytes)[0], 'a' + *next);
+	assert_int_equal(((const char *)bytes)[BIG_BYTES - 1], 'a' + *next);
+	++*next;
+}
+
+static void large_values_pass_in_both_directions_at_once(void **state)
+{
+	(void)state;
+	struct fake *fake = fake_start(big_script, NULL);
+	struct procpool *pp = fake_connect(fake);
+	char *bytes = malloc(BIG_BYTES);
+	int next = 0;
+	assert_non_null(bytes);
+	for (int i = 0; i < BIG_CALLS; i++) {
+		struct procpool_writer w;
+		memset(bytes, 'a' + i, BIG_BYTES);
+		procpool_writer_init(&w);
+		procpool_write_array(&w, 1);
+		procpool_write_bytes(&w, bytes, BIG_BYTES);
+		assert_int_equal(procpool_apply_async(pp, "f", procpool_writer_value(&w), NULL,
+						      on_big, &next, NULL),
+				 PROCPOOL_OK);
+		procpool_writer_fini(&w);
+	}
+	assert_int_equal(procpool_run(pp, 60), PROCPOOL_OK);
+	assert_int_equal(next, BIG_CALLS);
+	free(bytes);
+	procpool_close(pp);
+	fake_stop(fake);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages_may_be_cut_at_every_byte),
+		cmocka_unit_test(bytes_that_make_no_sense_end_the_connection),
+		cmocka_unit_test(pushes_that_make_no_sense_are_passed_on_as_they_are),
+		cmocka_unit_test(a_daemon_that_is_none_is_refused),
+		cmocka_unit_test(hello_names_the_client),
+		cmocka_unit_test(large_values_pass_in_both_directions_at_once),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
