@@ -98,7 +98,7 @@ enum procpool_code {
 	PROCPOOL_ERR_NOT_SENT,    /* the connection ended before: the call never runs */
 	PROCPOOL_ERR_FORKED,      /* the connection belongs to the parent process */
 	PROCPOOL_ERR_INVALID,     /* this header does not allow that argument or moment */
-	PROCPOOL_ERR_NO_MEMORY,   /* in this process; nothing was sent */
+	PROCPOOL_ERR_NO_MEMORY,   /* this process has none for the request or for its outcome */
 	PROCPOOL_ERR_INTERRUPTED, /* a signal arrived: only of procpool_poll() */
 	PROCPOOL_ERR_CLOSED,      /* a callback closed the connection, which exists no more */
 };

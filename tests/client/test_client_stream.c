@@ -172,6 +172,72 @@ static void pushes_that_make_no_sense_are_passed_on_as_they_are(void **state)
 	fake_stop(fake);
 }
 
+#define MUTATIONS 3000
+
+/* The conversation with some bytes changed, the same ones in every run; then the end. */
+static void mutating_script(struct fake *fake)
+{
+	uint32_t random = 12345;
+	for (int i = 0; i < MUTATIONS; i++) {
+		char bytes[CONVERSATION_SIZE];
+		fake_accept_hello(fake);
+		memcpy(bytes, conversation, sizeof(bytes));
+		bytes[ID_AT + 3] = (char)fake_expect(fake, "ping").msgid;
+		for (int n = i % 4; n >= 0; n--) {
+			random = random * 1664525 + 1013904223;
+			bytes[(random >> 8) % sizeof(bytes)] = (char)(random >> 24);
+		}
+		fake_send(fake, bytes, sizeof(bytes));
+		fake_hang_up(fake);
+	}
+}
+
+/* Reads all of a value, so that a sanitizer sees what is behind it. */
+static size_t walk(struct procpool_value value)
+{
+	struct procpool_iter it = procpool_iter(value);
+	struct procpool_value inner;
+	const void *bytes;
+	size_t size = 0;
+	if (procpool_value_bytes(value, &bytes, &size) && size > 0)
+		size = ((const uint8_t *)bytes)[size - 1];
+	while (procpool_iter_next(&it, &inner))
+		size += walk(inner);
+	return size;
+}
+
+static void walk_push(struct procpool *pp, const struct procpool_push *push, void *data)
+{
+	(void)pp;
+	*(size_t *)data += walk(push->params) + walk(push->name) + walk(push->detail);
+	if (push->outcome)
+		*(size_t *)data += walk(push->outcome->value) + walk(push->outcome->error);
+}
+
+static void mutated_messages_answer_or_end_the_connection(void **state)
+{
+	(void)state;
+	struct fake *fake = fake_start(mutating_script, NULL);
+	struct procpool *pp = fake_connect(fake);
+	struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+	size_t sum = 0;
+	int answered = 0;
+	procpool_on_push(pp, walk_push, &sum);
+	for (int i = 0; i < MUTATIONS; i++) {
+		if (i > 0)
+			assert_int_equal(procpool_reconnect(pp, NULL), PROCPOOL_OK);
+		enum procpool_code code = procpool_request(pp, "ping", NO_VALUE, &out);
+		assert_int_not_equal(code, PROCPOOL_ERR_NOT_SENT);
+		assert_int_equal(code, out.code);
+		answered += code == PROCPOOL_OK;
+		sum += walk(out.value) + walk(out.error);
+	}
+	assert_in_range(answered, MUTATIONS / 10, MUTATIONS);
+	procpool_close(pp);
+	procpool_outcome_fini(&out);
+	fake_stop(fake);
+}
+
 /* ---- hello ---- */
 
 static void bad_hello_script(struct fake *fake)
@@ -312,6 +378,7 @@ int main(void)
 		cmocka_unit_test(messages_may_be_cut_at_every_byte),
 		cmocka_unit_test(bytes_that_make_no_sense_end_the_connection),
 		cmocka_unit_test(pushes_that_make_no_sense_are_passed_on_as_they_are),
+		cmocka_unit_test(mutated_messages_answer_or_end_the_connection),
 		cmocka_unit_test(a_daemon_that_is_none_is_refused),
 		cmocka_unit_test(hello_names_the_client),
 		cmocka_unit_test(large_values_pass_in_both_directions_at_once),
