@@ -172,7 +172,8 @@ struct procpool_connect_options {
  * Connects and introduces itself (`hello`). options NULL: all defaults. On PROCPOOL_OK *ret is
  * the connection, to be closed with procpool_close(). Else nothing remains:
  * PROCPOOL_ERR_NO_DAEMON (also where it does not answer within the seconds: os_error is
- * ETIMEDOUT), _SYSTEM, _LOST, _NO_MEMORY, or the daemon's code where it refused.
+ * ETIMEDOUT), _SYSTEM, _LOST, _NO_MEMORY, _INVALID (options not initialised), or the daemon's
+ * code where it refused.
  *
  * With `nonblock` only what fails at once fails here. Calls can be made at once and wait for the
  * connection; if there will be none, procpool_dispatch() says so and they end with
@@ -255,7 +256,7 @@ struct procpool_options {
  * func:  the function, "module.function" or "package.module:qualname".
  * args, items, params: one array, borrowed for the time of this call; of size 0 for an empty one.
  *	  At most 30 nested containers deep, itself included.
- * options: NULL for none; borrowed for the time of this call.
+ * options: NULL for none; begun with its initialiser; borrowed for the time of this call.
  */
 
 /* Calls the function with args; out->value is what it returned. */

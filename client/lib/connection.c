@@ -263,6 +263,8 @@ enum procpool_code procpool_connect(const struct procpool_connect_options *optio
 {
 	/* A program made for an older library has a shorter struct, one for a newer a longer. */
 	struct procpool_connect_options o = PROCPOOL_CONNECT_OPTIONS_INIT;
+	if (options && options->size == 0)
+		return outcome_fail(out, PROCPOOL_ERR_INVALID, 0, NULL);
 	if (options)
 		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
 	if (fork_watch() < 0)

@@ -155,8 +155,15 @@ static enum procpool_code submit(struct procpool *pp, const char *method, const 
 {
 	struct procpool_options o = PROCPOOL_OPTIONS_INIT;
 	struct request r;
-	if (options) /* shorter in an older program, longer in a newer */
+	if (options && options->size == 0)
+		return PROCPOOL_ERR_INVALID; /* not initialised: would be ignored in silence */
+	if (options)                         /* shorter in an older program, longer in a newer */
 		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+	if (o.on_items) {
+		if (strcmp(method, "map") != 0)
+			return PROCPOOL_ERR_INVALID;
+		method = "map_async";
+	}
 	if ((args.size > 0 && !whole(args, PROCPOOL_ARRAY, ARGS_DEPTH)) ||
 	    (o.kwargs.size > 0 && !whole(o.kwargs, PROCPOOL_MAP, KWARGS_DEPTH)))
 		return PROCPOOL_ERR_INVALID;
@@ -183,8 +190,6 @@ enum procpool_code procpool_apply_async(struct procpool *pp, const char *func,
 					procpool_call_fn callback, void *data,
 					struct procpool_call **ret_call)
 {
-	if (options && options->on_items)
-		return PROCPOOL_ERR_INVALID;
 	return submit(pp, "apply", func, args, options, callback, data, ret_call);
 }
 
@@ -194,16 +199,13 @@ enum procpool_code procpool_map_async(struct procpool *pp, const char *func,
 				      procpool_call_fn callback, void *data,
 				      struct procpool_call **ret_call)
 {
-	const char *method = options && options->on_items ? "map_async" : "map";
-	return submit(pp, method, func, items, options, callback, data, ret_call);
+	return submit(pp, "map", func, items, options, callback, data, ret_call);
 }
 
 enum procpool_code submit_job(struct procpool *pp, const char *method, const char *func,
 			      struct procpool_value args, const struct procpool_options *options,
 			      procpool_call_fn callback, void *data)
 {
-	if (options && options->on_items)
-		return PROCPOOL_ERR_INVALID;
 	return submit(pp, method, func, args, options, callback, data, NULL);
 }
 

@@ -475,6 +475,14 @@ static void values_that_would_break_the_stream_are_not_sent(void **state)
 	assert_int_equal(procpool_apply(pp, "f", NO_VALUE, &options, &out), PROCPOOL_ERR_INVALID);
 	assert_int_equal(procpool_request(pp, "ping", V("\200"), &out), PROCPOOL_ERR_INVALID);
 
+	/* Options that nobody initialised. */
+	memset(&options, 0, sizeof(options));
+	options.pool = "p";
+	assert_int_equal(procpool_apply(pp, "f", NO_VALUE, &options, &out), PROCPOOL_ERR_INVALID);
+	assert_int_equal(
+		procpool_connect(&(struct procpool_connect_options){.path = "x"}, &pp, &out),
+		PROCPOOL_ERR_INVALID);
+
 	/* Larger than hello's message_bytes. */
 	struct procpool_writer w;
 	size_t size = 97 << 20;
