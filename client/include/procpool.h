@@ -325,6 +325,7 @@ PROCPOOL_PUBLIC enum procpool_code procpool_request(struct procpool *pp, const c
  * With a callback the library owns the call, and *ret_call (which may be NULL) is good until the
  * callback returns, for procpool_call_cancel() only. Without, *ret_call is the caller's, who
  * looks with procpool_call_wait() or procpool_call_outcome() and ends with procpool_call_free().
+ * With neither, nobody is told how it ended.
  */
 
 /*

@@ -210,10 +210,10 @@ static void begin(struct procpool *pp)
 static void connect_now(struct procpool *pp)
 {
 	int64_t deadline = pp->seconds > 0 ? dispatch_deadline(pp->seconds) : -1;
-	int64_t wait = deadline < 0 ? -1 : deadline - now_ms();
+	int wait = dispatch_remaining(deadline);
 	enum procpool_code code = PROCPOOL_PENDING;
 	if (wait != 0)
-		code = try_places(pp, (int)wait);
+		code = try_places(pp, wait);
 	if (code == PROCPOOL_OK)
 		code = dispatch_until(pp, NULL, deadline);
 	if (code == PROCPOOL_PENDING)

@@ -92,4 +92,7 @@ enum procpool_code dispatch_until(struct procpool *pp, const bool *done, int64_t
 /* A point in monotonic time, seconds from now, for dispatch_until(); -1 for less than 0 seconds. */
 int64_t dispatch_deadline(double seconds);
 
+/* Milliseconds until then, at least 0; -1 where there is no deadline. */
+int dispatch_remaining(int64_t deadline_ms);
+
 int64_t now_ms(void);

@@ -113,7 +113,7 @@ static enum procpool_code turn_within(struct procpool *pp, int timeout_ms)
 	return code == PROCPOOL_OK ? turn(pp) : code;
 }
 
-static int remaining_ms(int64_t deadline_ms)
+int dispatch_remaining(int64_t deadline_ms)
 {
 	if (deadline_ms < 0)
 		return -1;
@@ -124,7 +124,7 @@ static int remaining_ms(int64_t deadline_ms)
 enum procpool_code dispatch_until(struct procpool *pp, const bool *done, int64_t deadline_ms)
 {
 	while (done ? !*done : pp->calls.in_flight > 0) {
-		enum procpool_code code = turn_within(pp, remaining_ms(deadline_ms));
+		enum procpool_code code = turn_within(pp, dispatch_remaining(deadline_ms));
 		if (code == PROCPOOL_PENDING || code == PROCPOOL_ERR_CLOSED ||
 		    code == PROCPOOL_ERR_FORKED)
 			return code;
@@ -143,7 +143,7 @@ enum procpool_code procpool_poll(struct procpool *pp, double seconds)
 	enum procpool_code code = dispatch_allowed(pp);
 	if (code != PROCPOOL_OK)
 		return code;
-	return turn_within(pp, remaining_ms(dispatch_deadline(seconds)));
+	return turn_within(pp, dispatch_remaining(dispatch_deadline(seconds)));
 }
 
 enum procpool_code procpool_run(struct procpool *pp, double seconds)
@@ -181,7 +181,7 @@ int procpool_timeout_ms(const struct procpool *pp)
 	if (connection_usable(pp) != PROCPOOL_OK)
 		return -1;
 	if (pp->state == PROCPOOL_CONNECTING)
-		return remaining_ms(pp->retry_at_ms);
+		return dispatch_remaining(pp->retry_at_ms);
 	return pp->state == PROCPOOL_LOST && pp->calls.in_flight > 0 ? 0 : -1;
 }
 
@@ -193,7 +193,7 @@ enum procpool_code procpool_call_wait(struct procpool_call *call, double seconds
 		code = PROCPOOL_ERR_INVALID;
 	int64_t deadline = dispatch_deadline(seconds);
 	while (code == PROCPOOL_OK && call->in_flight) {
-		code = turn_within(pp, remaining_ms(deadline));
+		code = turn_within(pp, dispatch_remaining(deadline));
 		if (code != PROCPOOL_PENDING && code != PROCPOOL_ERR_CLOSED &&
 		    code != PROCPOOL_ERR_FORKED)
 			code = PROCPOOL_OK;
