@@ -12,6 +12,7 @@
 
 #define DEFAULT_POOL "default"
 
+/* clang-format off */
 static const char help[] =
 	"Usage: procpoold [OPTION]...\n"
 	"Keeps a pool of warm worker processes and runs functions in them for every program that asks.\n"
@@ -32,12 +33,13 @@ static const char help[] =
 	"\n"
 	"The command line outranks the configuration. To see what it serves: ppctl functions.\n"
 	"See procpoold(8).\n";
+/* clang-format on */
 
 static const struct option long_options[] = {
-	{"socket", required_argument, NULL, 's'}, {"workers", required_argument, NULL, 'w'},
-	{"module", required_argument, NULL, 'm'}, {"config", required_argument, NULL, 'c'},
+	{"socket", required_argument, NULL, 's'},    {"workers", required_argument, NULL, 'w'},
+	{"module", required_argument, NULL, 'm'},    {"config", required_argument, NULL, 'c'},
 	{"log-level", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'}, {0},
+	{"version", no_argument, NULL, 'V'},         {0},
 };
 
 static int usage(void)
@@ -62,8 +64,9 @@ static int take_workers(struct options *options, const char *value)
 	errno = 0;
 	long n = strtol(value, &end, 10);
 	if (end == value || *end || errno != 0 || n < 1 || n > CONFIG_WORKERS_MAX) {
-		fprintf(stderr, "procpoold: --workers is '%s', and must be a whole number from 1 to %d\n", value,
-			CONFIG_WORKERS_MAX);
+		fprintf(stderr,
+			"procpoold: --workers is '%s', and must be a whole number from 1 to %d\n",
+			value, CONFIG_WORKERS_MAX);
 		return usage();
 	}
 	options->workers = (unsigned)n;
@@ -73,7 +76,10 @@ static int take_workers(struct options *options, const char *value)
 static int take_level(struct options *options, const char *value)
 {
 	if (!log_level_parse(value, &options->log_level)) {
-		fprintf(stderr, "procpoold: --log-level is '%s', and must be error, warning, info or debug\n", value);
+		fprintf(stderr,
+			"procpoold: --log-level is '%s', and must be error, warning, info or "
+			"debug\n",
+			value);
 		return usage();
 	}
 	options->has_log_level = true;
@@ -126,11 +132,13 @@ int options_parse(struct options *options, int argc, char **argv)
 	int r = OPTIONS_RUN, option;
 	*options = (struct options){.socket = NULL};
 	optind = 0; /* also when called again */
-	while (r == OPTIONS_RUN && (option = getopt_long(argc, argv, "s:w:m:c:l:hV", long_options, NULL)) != -1)
+	while (r == OPTIONS_RUN &&
+	       (option = getopt_long(argc, argv, "s:w:m:c:l:hV", long_options, NULL)) != -1)
 		r = take_option(options, option, optarg);
 	if (r == OPTIONS_RUN && optind < argc) {
-		fprintf(stderr, "procpoold: '%s' is not an option; to serve a module, say --module %s\n", argv[optind],
-			argv[optind]);
+		fprintf(stderr,
+			"procpoold: '%s' is not an option; to serve a module, say --module %s\n",
+			argv[optind], argv[optind]);
 		r = usage();
 	}
 	if (r != OPTIONS_RUN)
@@ -165,9 +173,9 @@ static int settle_pools(const struct options *options, struct config *config, ch
 	if (!modules && config->pool_count == 0)
 		modules = demo;
 	if (modules && config_find_pool(config, DEFAULT_POOL)) {
-		if (asprintf(ret_error,
-			     "--module makes the pool '" DEFAULT_POOL "', and the configuration has one of "
-			     "that name, too: name the module there") < 0)
+		if (asprintf(ret_error, "--module makes the pool '" DEFAULT_POOL
+					"', and the configuration has one of "
+					"that name, too: name the module there") < 0)
 			*ret_error = NULL;
 		return -EINVAL;
 	}

@@ -378,7 +378,8 @@ static int read_file(const char *path, char **ret, char **ret_error)
 /* The parser for a file of these options, NULL without memory. */
 static cfg_t *make_parser(cfg_opt_t *options)
 {
-	static const char *const never_empty[] = {"socket", "pool|modules", "pool|runtime", "pool|initializer"};
+	static const char *const never_empty[] = {"socket", "pool|modules", "pool|runtime",
+						  "pool|initializer"};
 	cfg_t *file = cfg_init(options, CFGF_NONE);
 	if (!file)
 		return NULL;
@@ -401,8 +402,8 @@ static int run_parser(cfg_t *file, const char *path, const char *text, char **re
 }
 
 /*
- * libconfuse lets a file end inside a section. Whether one that it has accepted does shows when a closing
- * brace is added: only there it is welcome.
+ * libconfuse lets a file end inside a section. Whether one that it has accepted does shows when a
+ * closing brace is added: only there it is welcome.
  */
 static int check_closed(cfg_opt_t *options, const char *path, const char *text, char **ret_error)
 {
@@ -418,7 +419,8 @@ static int check_closed(cfg_opt_t *options, const char *path, const char *text, 
 	int r = run_parser(file, path, closed, ret_error) < 0 ? 0 : -EINVAL;
 	free(*ret_error);
 	*ret_error = NULL;
-	if (r < 0 && asprintf(ret_error, "%s:%d: a section is not closed: a } is missing", path, lines) < 0)
+	if (r < 0 &&
+	    asprintf(ret_error, "%s:%d: a section is not closed: a } is missing", path, lines) < 0)
 		*ret_error = NULL;
 	free(closed);
 	cfg_free(file);
