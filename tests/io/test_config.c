@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "io/config.h"
+
+struct fixture {
+	char path[64];
+	struct config config;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	strcpy(f->path, "/tmp/procpool-config-XXXXXX");
+	int fd = mkstemp(f->path);
+	assert_true(fd >= 0);
+	close(fd);
+	config_init(&f->config);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	unlink(f->path);
+	config_fini(&f->config);
+	free(f);
+	return 0;
+}
+
+static int load_bytes(struct fixture *f, const void *data, size_t size, char **ret_error)
+{
+	FILE *file = fopen(f->path, "w");
+	assert_int_equal(fwrite(data, 1, size, file), size);
+	fclose(file);
+	*ret_error = NULL;
+	return config_load(&f->config, f->path, ret_error);
+}
+
+static void load(struct fixture *f, const char *text)
+{
+	char *error;
+	int r = load_bytes(f, text, strlen(text), &error);
+	if (r < 0)
+		fail_msg("%s", error);
+}
+
+/* The text is refused, for a reason that begins with the line's number. */
+static void refuse(struct fixture *f, const char *text, int line, const char *reason)
+{
+	char *error, place[96];
+	assert_int_equal(load_bytes(f, text, strlen(text), &error), -EINVAL);
+	assert_non_null(error);
+	snprintf(place, sizeof(place), "%s:%d: ", f->path, line);
+	if (strncmp(error, place, strlen(place)) != 0 || !strstr(error, reason))
+		fail_msg("for\n%s\nit says '%s'\nand not '%s...%s'", text, error, place, reason);
+	free(error);
+	assert_int_equal(f->config.pool_count, 0);
+}
+
+static void test_an_empty_file_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct config usual;
+	config_init(&usual);
+	load(f, "");
+	load(f, "# nothing but a comment\n\n");
+	assert_memory_equal(&f->config, &usual, sizeof(usual));
+	assert_int_equal(f->config.limits.message_bytes, 96 << 20);
+	assert_int_equal(f->config.log_level, LOG_LEVEL_INFO);
+}
+
+static void test_every_key_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "socket = \"/run/x.sock\"\n"
+		"workers = 3\n"
+		"log_level = debug\n"
+		"grace_seconds = 0\n"
+		"limits {\n"
+		"	message_bytes = 64M\n"
+		"	jobs_user = 1000 retained_seconds = 0\n"
+		"	queued_bytes_user = 1G\n"
+		"}\n"
+		"pool \"images\" {\n"
+		"	modules = {\"codec\", \"/opt/resize.so\"}\n"
+		"	workers = 2\n"
+		"	runtime = {\"/usr/bin/python3\", \"-m\", \"procpool.worker\"}\n"
+		"	initializer = \"codec.setup\"\n"
+		"	initargs = {\"fast\", \"\"}\n"
+		"}\n"
+		"pool other { modules = {demo} }\n");
+	const struct config *c = &f->config;
+	assert_string_equal(c->socket, "/run/x.sock");
+	assert_int_equal(c->workers, 3);
+	assert_int_equal(c->log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(c->grace_seconds, 0);
+	assert_int_equal(c->limits.message_bytes, 64 << 20);
+	assert_int_equal(c->limits.jobs_user, 1000);
+	assert_int_equal(c->limits.retained_seconds, 0);
+	assert_int_equal(c->limits.queued_bytes_user, 1 << 30);
+	assert_int_equal(c->limits.depth, 32);
+	assert_int_equal(c->limits.jobs_session, 200000);
+	assert_int_equal(c->pool_count, 2);
+
+	const struct pool_config *pool = config_find_pool(c, "images");
+	assert_ptr_equal(pool, &c->pools[0]);
+	assert_string_equal(pool->modules[0], "codec");
+	assert_string_equal(pool->modules[1], "/opt/resize.so");
+	assert_null(pool->modules[2]);
+	assert_int_equal(pool->workers, 2);
+	assert_string_equal(pool->runtime[0], "/usr/bin/python3");
+	assert_string_equal(pool->runtime[2], "procpool.worker");
+	assert_null(pool->runtime[3]);
+	assert_string_equal(pool->initializer, "codec.setup");
+	assert_string_equal(pool->initargs[0], "fast");
+	assert_string_equal(pool->initargs[1], "");
+	assert_null(pool->initargs[2]);
+
+	pool = config_find_pool(c, "other");
+	assert_string_equal(pool->modules[0], "demo");
+	assert_null(pool->modules[1]);
+	assert_int_equal(pool->workers, 0);
+	assert_null(pool->runtime[0]);
+	assert_null(pool->initializer);
+	assert_null(pool->initargs[0]);
+	assert_null(config_find_pool(c, "none"));
+}
+
+static void test_every_limit_but_the_fixed_can_be_set(void **state)
+{
+	struct fixture *f = *state;
+	char text[128];
+#define X(name, value, meaning)                                                                    \
+	snprintf(text, sizeof(text), "limits {\n " #name " = 4097\n}\n");                          \
+	if (strstr(#name, "depth")) {                                                              \
+		refuse(f, text, 2, #name " is fixed and cannot be set");                           \
+	} else {                                                                                   \
+		load(f, text);                                                                     \
+		assert_int_equal(f->config.limits.name, 4097);                                     \
+	}
+	PROTO_LIMITS(X)
+#undef X
+	assert_int_equal(f->config.limits.depth, 32);
+}
+
+static void test_unknown_keys_are_refused_with_the_known_ones(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "\nworker = 3\n", 2,
+	       "no such option 'worker'; known here are socket, workers, log_level, grace_seconds, "
+	       "limits, pool");
+	refuse(f, "limits {\n jobs = 3\n}\n", 2,
+	       "no such option 'jobs'; known here are depth, value_depth, message_bytes");
+	refuse(f, "pool x {\n module = {demo}\n}\n", 2,
+	       "no such option 'module'; known here are modules, workers, runtime, initializer, "
+	       "initargs");
+}
+
+static void test_values_out_of_range_are_refused_with_the_range(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "workers = 0\n", 1, "workers is '0', and must be a whole number from 1 to 4096");
+	refuse(f, "workers = 4097\n", 1, "from 1 to 4096");
+	refuse(f, "workers = many\n", 1, "workers is 'many'");
+	refuse(f, "workers = \"\"\n", 1, "workers is ''");
+	refuse(f, "workers = 3.5\n", 1, "workers is '3.5'");
+	refuse(f, "workers = 3x\n", 1, "workers is '3x'");
+	refuse(f, "grace_seconds = -1\n", 1, "from 0 to 86400");
+	refuse(f, "grace_seconds = 99999999999999999999\n", 1, "from 0 to 86400");
+	refuse(f, "limits {\n message_bytes = 100\n}\n", 2, "from 4096 to 4294967295");
+	refuse(f, "limits {\n jobs_user = 9007199254740992K\n}\n", 2, "from 1 to 9007199254740992");
+	refuse(f, "limits {\n jobs_user = 64MB\n}\n", 2, "jobs_user is '64MB'");
+	refuse(f, "log_level = loud\n", 1,
+	       "log_level is 'loud', and must be error, warning, info or debug");
+	refuse(f, "socket = \"\"\n", 1, "socket is empty");
+}
+
+static void test_pools_that_cannot_be_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "pool x {\n}\n", 2, "the pool 'x' has nothing to serve: say modules = {");
+	refuse(f, "pool \"\" {\n modules = {demo}\n}\n", 3, "cannot be the name of a pool");
+	refuse(f, "pool \"a b\" {\n modules = {demo}\n}\n", 3, "cannot be the name of a pool");
+	refuse(f, "pool x {\n modules = {\"\"}\n}\n", 2, "modules is empty");
+	refuse(f, "pool x { modules = {demo} }\npool x { modules = {demo} }\n", 2, "x");
+	refuse(f, "pool { modules = {demo} }\n", 1, "");
+}
+
+static void test_what_cannot_be_parsed_is_refused_with_its_line(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "workers 3\n", 1, "");
+	refuse(f, "\n\nworkers = \n", 4, "");
+	refuse(f, "pool x {\n modules = {demo}\n", 3, "a section is not closed");
+	refuse(f, "limits {", 1, "a section is not closed");
+	refuse(f, "limits { # }", 1, "a section is not closed");
+	refuse(f, "}\n", 1, "");
+	refuse(f, "socket = \"unended\n", 2, "");
+}
+
+static void test_what_is_no_file_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char *error = NULL;
+	assert_int_equal(config_load(&f->config, "/nonexistent/file", &error), -ENOENT);
+	assert_string_equal(
+		error,
+		"cannot read the configuration /nonexistent/file: No such file or directory");
+	free(error);
+	assert_int_equal(config_load(&f->config, "/tmp", &error), -EISDIR);
+	free(error);
+	assert_int_equal(load_bytes(f, "workers = 3\0", 12, &error), -EINVAL);
+	assert_non_null(strstr(error, "not a text file"));
+	free(error);
+	assert_int_equal(config_load(&f->config, "/dev/zero", &error), -EFBIG);
+	free(error);
+}
+
+static void test_the_default_file_follows_the_user(void **state)
+{
+	(void)state;
+	char *path;
+	if (geteuid() == 0) {
+		path = config_default_path();
+		assert_string_equal(path, "/etc/procpool/procpoold.conf");
+		free(path);
+		return;
+	}
+	setenv("XDG_CONFIG_HOME", "/x", 1);
+	path = config_default_path();
+	assert_string_equal(path, "/x/procpool/procpoold.conf");
+	free(path);
+	setenv("XDG_CONFIG_HOME", "", 1);
+	setenv("HOME", "/home/u", 1);
+	path = config_default_path();
+	assert_string_equal(path, "/home/u/.config/procpool/procpoold.conf");
+	free(path);
+	unsetenv("HOME");
+	assert_null(config_default_path());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		TEST(test_an_empty_file_changes_nothing),
+		TEST(test_every_key_is_taken),
+		TEST(test_every_limit_but_the_fixed_can_be_set),
+		TEST(test_unknown_keys_are_refused_with_the_known_ones),
+		TEST(test_values_out_of_range_are_refused_with_the_range),
+		TEST(test_pools_that_cannot_be_are_refused),
+		TEST(test_what_cannot_be_parsed_is_refused_with_its_line),
+		TEST(test_what_is_no_file_is_refused),
+		TEST(test_the_default_file_follows_the_user),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
