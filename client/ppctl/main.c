@@ -25,6 +25,15 @@ static const char values_help[] =
 	"  {\"$float\": \"nan\"}, \"inf\" or \"-inf\", ext {\"$ext\": [TYPE, BASE64]},\n"
 	"  a map with other keys than strings {\"$map\": [[KEY, VALUE], ...]}.\n";
 
+static const char map_help[] =
+	"Without ITEM reads standard input, one string a line, and prints one result a line, in\n"
+	"the order of the items and as soon as it can. An item that fails is reported on stderr\n"
+	"with its number, from 1, and prints nothing; the rest goes on, and the exit status is 1.\n"
+	"A string that is not UTF-8 is sent as bytes. An ITEM is as an ARG of 'ppctl apply': JSON\n"
+	"where it parses as JSON, else a string. Options come before FUNC.\n"
+	"\n"
+	"A parallel sha256sum: find . -type f | ppctl map -r digest.sha256\n";
+
 static const char watch_help[] =
 	"Prints a line for each event: jobs that begin and end, workers that come and go, pools\n"
 	"that change, as far as you may see them. With JOB ends when the job has. With --json "
@@ -43,6 +52,7 @@ static const char cancel_help[] =
 static const struct command commands[] = {
 	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pksr", true, 1, -1, command_apply},
 	{"async", "FUNC [ARG...]", "Submit a job, detached, and print its id", values_help, "pks", true, 1, -1, command_async},
+	{"map", "FUNC [ITEM...]", "Call a function for each item, in parallel", map_help, "psrj0aHnw", true, 1, -1, command_map},
 	{"wait", "JOB", "Wait for a job and print its result", wait_help, "r", false, 1, 1, command_wait},
 	{"result", "JOB", "Print the result of a job that has ended", wait_help, "r", false, 1, 1, command_result},
 	{"cancel", "JOB", "Cancel a job", cancel_help, "", false, 1, 1, command_cancel},
