@@ -72,13 +72,14 @@ static void refuse(struct fixture *f, const char *text, int line, const char *re
 static void test_an_empty_file_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
-	struct config usual;
-	config_init(&usual);
 	load(f, "");
 	load(f, "# nothing but a comment\n\n");
-	assert_memory_equal(&f->config, &usual, sizeof(usual));
-	assert_int_equal(f->config.limits.message_bytes, 96 << 20);
+	assert_null(f->config.socket);
+	assert_int_equal(f->config.workers, 0);
 	assert_int_equal(f->config.log_level, LOG_LEVEL_INFO);
+	assert_int_equal(f->config.grace_seconds, CONFIG_GRACE_SECONDS);
+	assert_memory_equal(&f->config.limits, &LIMITS_DEFAULT, sizeof(struct limits));
+	assert_int_equal(f->config.pool_count, 0);
 }
 
 static void test_every_key_is_taken(void **state)

@@ -317,11 +317,12 @@ static void test_a_too_large_frame_is_reported_once_and_skipped(void **state)
 static void test_a_frame_too_large_by_its_last_byte_ends_there(void **state)
 {
 	struct fixture *f = *state;
+	static const char bytes[] = "\x92\xa2xy\xc0\x91\x01\xc3";
 	struct frame frame;
 	input_fini(&f->input);
 	input_init(&f->input, 4, 32);
 	for (size_t cut = 1; cut <= 8; cut++) {
-		give(f, "\x92\xa2xy\xc0\x91\x01\xc3", cut);
+		give(f, bytes, cut);
 		if (cut < 8) {
 			assert_int_equal(receive(f), INPUT_BYTES);
 			int r = input_next(&f->input, &frame);
@@ -334,7 +335,7 @@ static void test_a_frame_too_large_by_its_last_byte_ends_there(void **state)
 					assert_frame(f, "\x91\x01", 2);
 				assert_more(f);
 			}
-			give(f, "\x92\xa2xy\xc0\x91\x01\xc3" + cut, 8 - cut);
+			give(f, &bytes[cut], 8 - cut);
 		}
 		assert_int_equal(receive(f), INPUT_BYTES);
 		if (cut < 5 || cut == 8)
