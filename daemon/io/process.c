@@ -104,6 +104,15 @@ static int arrange_descriptors(int channel, int *status)
 	return close_range(STATUS_FD + 1, ~0U, 0) < 0 ? -errno : 0;
 }
 
+static int limit_descriptors(rlim_t soft)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
 /* The child. Returns only if it cannot become the program, with a negative errno. */
 static int become(const struct process_spec *spec, char *const *environment, pid_t parent,
 		  int *status)
@@ -119,6 +128,11 @@ static int become(const struct process_spec *spec, char *const *environment, pid
 	if (r < 0)
 		return r;
 	reset_signals();
+	if (spec->descriptors > 0) {
+		r = limit_descriptors(spec->descriptors);
+		if (r < 0)
+			return r;
+	}
 	execvpe(spec->argv[0], spec->argv, environment);
 	return -errno;
 }

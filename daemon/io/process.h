@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct process {
@@ -32,6 +33,8 @@ struct process_spec {
 	char *const *environment; /* "NAME=value"s to add to the daemon's or replace there; may be
 				     NULL */
 	int channel;              /* becomes WORKER_FD; stays the caller's to close */
+	rlim_t descriptors; /* soft limit on open descriptors, where the daemon has raised its own:
+			     * programs that use select() need the usual one; 0: the daemon's */
 };
 
 /* How a process ended. */

@@ -44,13 +44,16 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void start_as(struct fixture *f, struct process_spec spec)
+{
+	assert_int_equal(process_channel(&f->channel, &spec.channel), 0);
+	assert_int_equal(process_start(&f->process, &spec), 0);
+	close(spec.channel);
+}
+
 static void start(struct fixture *f, char *const *argv, char *const *environment)
 {
-	int theirs;
-	assert_int_equal(process_channel(&f->channel, &theirs), 0);
-	struct process_spec spec = {.argv = argv, .environment = environment, .channel = theirs};
-	assert_int_equal(process_start(&f->process, &spec), 0);
-	close(theirs);
+	start_as(f, (struct process_spec){.argv = argv, .environment = environment});
 }
 
 static void start_shell(struct fixture *f, const char *script, char *const *environment)
@@ -165,6 +168,25 @@ static void test_the_environment_is_the_daemons_with_additions(void **state)
 		"PROCPOOL_TEST=added\nPROCPOOL_TEST_KEPT=kept\nPROCPOOL_TEST_REPLACED=new\n");
 }
 
+static void test_the_descriptor_limit_is_the_one_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	char *const argv[] = {"sh", "-c", "ulimit -Sn >&3; ulimit -Hn >&3", NULL};
+	struct rlimit usual;
+	char expected[64];
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	start_as(f, (struct process_spec){.argv = argv, .descriptors = 123});
+	snprintf(expected, sizeof(expected), "123\n%llu\n", (unsigned long long)usual.rlim_max);
+	assert_string_equal(read_all(f), expected);
+
+	process_fini(&f->process);
+	close(f->channel);
+	start(f, argv, NULL);
+	snprintf(expected, sizeof(expected), "%llu\n%llu\n", (unsigned long long)usual.rlim_cur,
+		 (unsigned long long)usual.rlim_max);
+	assert_string_equal(read_all(f), expected);
+}
+
 static void test_a_program_that_cannot_be_started_is_explained(void **state)
 {
 	struct fixture *f = *state;
@@ -246,6 +268,7 @@ int main(void)
 		TEST(test_output_and_error_are_the_daemons_error),
 		TEST(test_it_leads_a_session_with_default_signals),
 		TEST(test_the_environment_is_the_daemons_with_additions),
+		TEST(test_the_descriptor_limit_is_the_one_asked_for),
 		TEST(test_a_program_that_cannot_be_started_is_explained),
 		TEST(test_how_it_ended_is_told),
 		TEST(test_fini_ends_it),
