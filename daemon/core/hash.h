@@ -10,7 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static const char hash_anchor;
+extern const char hash_anchor;
 
 #define HASH_FUNCTION(key, size, hash)                                                             \
 	((hash) = (unsigned)XXH3_64bits_withSeed((key), (size), (uintptr_t)&hash_anchor))

@@ -18,6 +18,10 @@
 #include "proto/page.h"
 #include "proto/worker.h"
 
+/* Receives from a dead process: more than its socket can hold, and an end to what others write to
+ * it. */
+#define HEAR_OUT_MAX 32
+
 /* ---- output ---- */
 
 void channel_mark_dirty(struct channel *channel)
@@ -152,11 +156,14 @@ static void salvage(struct channel *channel)
 	free(bytes);
 }
 
-/* Everything that a dead worker can still tell. */
-static void drain(struct channel *channel)
+/*
+ * Everything that a dead process can still tell. Not before the prepare hook: its end may be told
+ * by a message of another channel that lies in the scratch buffer.
+ */
+static void hear_out(struct channel *channel)
 {
-	bool again = channel->fd >= 0 && !channel->rejected;
-	while (again && !channel->rejected)
+	bool again = channel->fd >= 0;
+	for (int i = 0; i < HEAR_OUT_MAX && again && !channel->rejected; i++)
 		receive(channel, &again);
 	salvage(channel);
 }
@@ -165,8 +172,6 @@ void channel_end(struct channel *channel)
 {
 	if (channel->ended)
 		return;
-	if (channel->worker)
-		drain(channel);
 	channel->ended = true;
 	ev_io_stop(channel->server->loop, &channel->reader);
 	ev_io_stop(channel->server->loop, &channel->writer);
@@ -217,6 +222,7 @@ static struct outcome runtime_error(struct channel *channel)
 
 static void finish_worker(struct channel *channel)
 {
+	hear_out(channel);
 	struct worker_end end = channel->end;
 	channel->end.error = (struct outcome){0};
 	channel->worker->channel = NULL;
@@ -231,10 +237,12 @@ static void finish_runtime(struct channel *spawner)
 {
 	struct channel *channel, *next;
 	struct channel_list *channels = &spawner->server->channels;
+	hear_out(spawner);
 	TAILQ_FOREACH (channel, channels, in_server) {
 		if (channel->pool != spawner->pool || !channel->worker || channel->process.pid > 0)
 			continue;
 		channel_end(channel);
+		hear_out(channel);
 		channel->worker->channel = NULL;
 		channel->orphaned = true;
 	}

@@ -67,9 +67,8 @@ void channel_send_task(struct channel *channel, const struct chunk *chunk);
 void channel_mark_dirty(struct channel *channel);
 void channel_flush(struct channel *channel);
 
-/* Its end is known, and stands in channel->end: hears it out, and leaves the rest to
- * channel_finish(). */
+/* Its end is known, and stands in channel->end: channel_finish() follows in the prepare hook. */
 void channel_end(struct channel *channel);
 
-/* In the prepare hook: tells the core of the end, and frees it. */
+/* In the prepare hook: hears it out, tells the core of the end, and frees it. */
 void channel_finish(struct channel *channel);

@@ -284,6 +284,14 @@ static void handle_job(struct call *call)
 	peer_written(call->peer);
 }
 
+static bool is_job_state(struct slice name)
+{
+	for (int state = 0; state < JOB_STATE_COUNT; state++)
+		if (slice_is(name, job_state_name((enum job_state)state)))
+			return true;
+	return false;
+}
+
 static void handle_jobs(struct call *call)
 {
 	static const struct param table[] = {{"filter", PARAM_MAP}};
@@ -292,15 +300,16 @@ static void handle_jobs(struct call *call)
 					    {"state", PARAM_STRING},
 					    {"pool", PARAM_STRING}};
 	struct procpool_value params[1], values[4];
-	struct observe_jobs_filter filter = {.limit = 100};
+	uint64_t page = call->core->limits.jobs_page;
+	struct observe_jobs_filter filter = {.limit = page < 100 ? page : 100};
 	struct problem problem;
 	if (!read_params(call, table, 0, 1, params) ||
 	    !read_map(call, params[0], "key", keys, 4, values))
 		return;
 	procpool_value_uint(values[0], &filter.limit);
-	if (filter.limit > call->core->limits.jobs_page) {
+	if (filter.limit > page) {
 		problem_set(&problem, "limit is at most jobs_page (%llu): page with after",
-			    (unsigned long long)call->core->limits.jobs_page);
+			    (unsigned long long)page);
 		answer_problem(call, &problem);
 		return;
 	}
@@ -311,6 +320,13 @@ static void handle_jobs(struct call *call)
 		return;
 	}
 	struct slice state = text_of(values[2]), pool = text_of(values[3]);
+	if (state.data && !is_job_state(state)) {
+		problem_set(&problem,
+			    "state is waiting, running, done, failed or cancelled, not %s",
+			    problem_quote(state).text);
+		answer_problem(call, &problem);
+		return;
+	}
 	filter.state = state.data;
 	filter.state_size = state.size;
 	filter.pool = pool.data;

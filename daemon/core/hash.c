@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/hash.h"
+
+const char hash_anchor;
