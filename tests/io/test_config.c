@@ -252,6 +252,33 @@ static void test_the_default_file_follows_the_user(void **state)
 	assert_null(config_default_path());
 }
 
+/* What the man page says of a limit: its name and default. */
+static void print_limit(char *text, size_t size, const char *name, uint64_t value)
+{
+	if (value % MIB(1) == 0)
+		snprintf(text, size, "\n*%s* = %lluM\n", name,
+			 (unsigned long long)(value / MIB(1)));
+	else
+		snprintf(text, size, "\n*%s* = %llu\n", name, (unsigned long long)value);
+}
+
+static void test_the_man_page_has_every_limit_with_its_default(void **state)
+{
+	(void)state;
+	static char page[65536];
+	char line[128];
+	FILE *file = fopen(MAN_PAGE, "r");
+	assert_non_null(file);
+	page[fread(page, 1, sizeof(page) - 1, file)] = '\0';
+	fclose(file);
+#define X(name, value, meaning)                                                                    \
+	print_limit(line, sizeof(line), #name, value);                                             \
+	if ((strstr(page, line) != NULL) == (strstr(#name, "depth") != NULL))                      \
+		fail_msg("the man page is wrong about %s", #name);
+	PROTO_LIMITS(X)
+#undef X
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +292,7 @@ int main(void)
 		TEST(test_what_cannot_be_parsed_is_refused_with_its_line),
 		TEST(test_what_is_no_file_is_refused),
 		TEST(test_the_default_file_follows_the_user),
+		TEST(test_the_man_page_has_every_limit_with_its_default),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
