@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The module `probe`: functions that only tests want. They show what a worker does (marks in a
+ * file), hold it at a place where the test can rely on it (a FIFO), and end in every way a function
+ * can end.
+ */
+#include <procpool/module.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint8_t *initargs;
+static size_t initargs_size;
+
+static int fail_errno(struct procpool_call *call, const char *path)
+{
+	return procpool_fail(call, "OSError", "%s: %s", path, strerror(errno));
+}
+
+/* Opening blocks until the test opens the other side, reading until it closes it. */
+static int pass_gate(struct procpool_call *call, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(call, path);
+	char c;
+	while (read(fd, &c, 1) > 0)
+		;
+	close(fd);
+	return 0;
+}
+
+static int append(struct procpool_call *call, const char *path, const char *text)
+{
+	char line[256];
+	int size = snprintf(line, sizeof(line), "%s\n", text);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	if (fd < 0 || write(fd, line, (size_t)size) != size) {
+		int result = fail_errno(call, path);
+		if (fd >= 0)
+			close(fd);
+		return result;
+	}
+	close(fd);
+	return 0;
+}
+
+static int hold(struct procpool_call *call)
+{
+	const char *path;
+	if (procpool_arg_check(call, 1, 1))
+		return -1;
+	if (procpool_value_type(procpool_arg(call, 0)) != PROCPOOL_STRING)
+		return procpool_return_value(call, procpool_arg(call, 0));
+	if (procpool_arg_text(call, 0, &path))
+		return -1;
+	return pass_gate(call, path);
+}
+
+static int mark(struct procpool_call *call)
+{
+	const char *path, *text;
+	if (procpool_arg_check(call, 2, 2) || procpool_arg_text(call, 0, &path) ||
+	    procpool_arg_text(call, 1, &text))
+		return -1;
+	return append(call, path, text);
+}
+
+static int mark_and_die(struct procpool_call *call)
+{
+	const char *path, *text;
+	bool die;
+	if (procpool_arg_check(call, 3, 3) || procpool_arg_text(call, 0, &path) ||
+	    procpool_arg_text(call, 1, &text) || procpool_arg_bool(call, 2, &die) ||
+	    append(call, path, text))
+		return -1;
+	if (die)
+		raise(SIGKILL);
+	return 0;
+}
+
+static int hold_or_mark(struct procpool_call *call)
+{
+	const char *path;
+	if (procpool_arg_count(call) != 1)
+		return mark(call);
+	if (procpool_arg_text(call, 0, &path))
+		return -1;
+	return pass_gate(call, path);
+}
+
+static int die_on_negative(struct procpool_call *call)
+{
+	int64_t i;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_int(call, 0, &i))
+		return -1;
+	if (i < 0)
+		raise(SIGKILL);
+	return procpool_return_int(call, i);
+}
+
+static int fail(struct procpool_call *call)
+{
+	const char *type, *message;
+	if (procpool_arg_check(call, 3, 3) || procpool_arg_text(call, 0, &type) ||
+	    procpool_arg_text(call, 1, &message))
+		return -1;
+	procpool_write_value(procpool_fail_data(call), procpool_arg(call, 2));
+	return procpool_fail(call, type, "%s", message);
+}
+
+static int exit_with(struct procpool_call *call)
+{
+	int64_t status;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_int(call, 0, &status))
+		return -1;
+	_exit((int)status);
+}
+
+static int fill(struct procpool_call *call)
+{
+	int64_t size;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_int(call, 0, &size))
+		return -1;
+	void *data = calloc(1, (size_t)size);
+	if (data == NULL)
+		return procpool_fail_memory(call);
+	int result = procpool_return_bytes(call, data, (size_t)size);
+	free(data);
+	return result;
+}
+
+static int nest(struct procpool_call *call)
+{
+	int64_t depth;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_int(call, 0, &depth))
+		return -1;
+	struct procpool_writer *w = procpool_result(call);
+	for (int64_t i = 1; i < depth; i++)
+		procpool_write_array(w, 1);
+	procpool_write_array(w, 0);
+	return 0;
+}
+
+static int pid(struct procpool_call *call)
+{
+	return procpool_return_int(call, getpid());
+}
+
+static int who(struct procpool_call *call)
+{
+	struct procpool_writer *w = procpool_result(call);
+	procpool_write_array(w, 4);
+	procpool_write_string(w, procpool_call_pool(call));
+	procpool_write_uint(w, procpool_call_worker(call));
+	procpool_write_uint(w, procpool_call_workers(call));
+	procpool_write_value(w, (struct procpool_value){initargs, initargs_size});
+	return 0;
+}
+
+static int environment(struct procpool_call *call)
+{
+	const char *name;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_text(call, 0, &name))
+		return -1;
+	const char *value = getenv(name);
+	return value ? procpool_return_string(call, value) : procpool_return_nil(call);
+}
+
+static int print(struct procpool_call *call)
+{
+	const char *text;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_text(call, 0, &text))
+		return -1;
+	dprintf(STDOUT_FILENO, "%s\n", text);
+	dprintf(STDERR_FILENO, "%s\n", text);
+	return 0;
+}
+
+/* initargs: "fail", "crash", or a file to mark; all are kept for who(). */
+static int initialize(struct procpool_call *call)
+{
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	procpool_write_array(&w, procpool_arg_count(call));
+	for (size_t i = 0; i < procpool_arg_count(call); i++)
+		procpool_write_value(&w, procpool_arg(call, i));
+	initargs = w.data;
+	initargs_size = w.size;
+
+	const char *what;
+	if (procpool_arg_count(call) == 0)
+		return 0;
+	if (procpool_arg_text(call, 0, &what))
+		return -1;
+	if (strcmp(what, "fail") == 0)
+		return procpool_fail(call, "ProbeError", "told to fail");
+	if (strcmp(what, "crash") == 0)
+		raise(SIGKILL);
+	return what[0] == '/' ? append(call, what, "initialized") : 0;
+}
+
+static void finalize(void)
+{
+	const char *path = getenv("PROBE_FINALIZED");
+	if (path == NULL)
+		return;
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	if (fd >= 0) {
+		dprintf(fd, "finalized\n");
+		close(fd);
+	}
+	free(initargs);
+}
+
+static const struct procpool_function functions[] = {
+	{"hold",
+	 "hold(path): blocks until the FIFO was opened and closed again; else returns its argument",
+	 hold},
+	{"mark", "mark(path, text): appends a line to a file", mark},
+	{"mark_and_die", "mark_and_die(path, text, die): and kills its process", mark_and_die},
+	{"hold_or_mark", "hold_or_mark(path, text?): hold of one argument, mark of two",
+	 hold_or_mark},
+	{"die_on_negative", "die_on_negative(i): kills its process, or returns i", die_on_negative},
+	{"fail", "fail(type, message, data): fails so", fail},
+	{"exit", "exit(status): ends its process", exit_with},
+	{"fill", "fill(n): n bytes", fill},
+	{"nest", "nest(n): n arrays, one in the other", nest},
+	{"pid", "pid(...): the worker's process id", pid},
+	{"who", "who(): pool, worker's number, number of workers, initargs", who},
+	{"environment", "environment(name): a variable's value", environment},
+	{"print", "print(text): on standard output and error", print},
+};
+
+PROCPOOL_MODULE("probe", "Functions for the tests.", functions, initialize, finalize);
