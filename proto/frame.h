@@ -66,5 +66,23 @@ struct frame_header {
  */
 int frame_header_decode(const uint8_t *data, size_t size, struct frame_header *ret);
 
+/* What the first byte of a value says. */
+struct frame_first_byte {
+	uint8_t kind;         /* enum procpool_type; PROCPOOL_NONE for 0xc1 */
+	uint8_t length_bytes; /* of the length or count that follows: 0, 1, 2 or 4 */
+	uint8_t fixed;        /* payload or children known from the first byte alone */
+	uint8_t span; /* whole size, where that is known from the first byte alone and the value
+			 is no container; otherwise 0 */
+};
+
+extern const struct frame_first_byte frame_first_bytes[256];
+
+/* frame_value_size() of whatever its first byte does not tell. */
+size_t frame_value_walk(const uint8_t *data, const uint8_t *end);
+
 /* The size in bytes of the first of the well-formed values at data. */
-size_t frame_value_size(const uint8_t *data, const uint8_t *end);
+static inline size_t frame_value_size(const uint8_t *data, const uint8_t *end)
+{
+	size_t span = data < end ? frame_first_bytes[*data].span : 0;
+	return span > 0 && span <= (size_t)(end - data) ? span : frame_value_walk(data, end);
+}
