@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "procpool/value.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "proto/frame.h"
@@ -14,12 +15,25 @@ static struct frame_header header_of(struct procpool_value value)
 	return header;
 }
 
+/* A number of 1, 2, 4 or 8 bytes. */
 static uint64_t load_be(const uint8_t *p, uint64_t bytes)
 {
-	uint64_t n = 0;
-	for (uint64_t i = 0; i < bytes; i++)
-		n = n << 8 | p[i];
-	return n;
+	uint16_t n16;
+	uint32_t n32;
+	uint64_t n64;
+	switch (bytes) {
+	case 1:
+		return *p;
+	case 2:
+		memcpy(&n16, p, sizeof(n16));
+		return be16toh(n16);
+	case 4:
+		memcpy(&n32, p, sizeof(n32));
+		return be32toh(n32);
+	default:
+		memcpy(&n64, p, sizeof(n64));
+		return be64toh(n64);
+	}
 }
 
 enum procpool_type procpool_value_type(struct procpool_value value)
@@ -50,18 +64,18 @@ bool procpool_value_bool(struct procpool_value value, bool *ret)
 /* An integer's two's complement bits, and whether it is negative. */
 static bool integer_of(struct procpool_value value, uint64_t *ret_bits, bool *ret_negative)
 {
-	struct frame_header header = header_of(value);
-	if (header.kind != PROCPOOL_INT)
-		return false;
-	uint8_t first = value.data[0];
-	if (header.payload == 0) {
+	uint8_t first = value.size > 0 ? value.data[0] : 0xc0; /* nil, which is no integer */
+	if (first < 0x80 || first >= 0xe0) {
 		*ret_bits = (uint64_t)(int64_t)(int8_t)first;
 		*ret_negative = first >= 0xe0;
 		return true;
 	}
-	uint64_t n = load_be(value.data + 1, header.payload);
+	if (first < 0xcc || first > 0xd3)
+		return false;
+	unsigned bytes = 1U << (first & 3); /* 0xcc to 0xcf unsigned, 0xd0 to 0xd3 signed */
+	uint64_t n = load_be(value.data + 1, bytes);
 	bool is_signed = first >= 0xd0;
-	unsigned shift = 64 - 8 * (unsigned)header.payload;
+	unsigned shift = 64 - 8 * bytes;
 	*ret_bits = is_signed ? (uint64_t)((int64_t)(n << shift) >> shift) : n;
 	*ret_negative = is_signed && (int64_t)*ret_bits < 0;
 	return true;
