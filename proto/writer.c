@@ -7,39 +7,35 @@
 
 #include "procpool/value.h"
 
-/* Room for `extra` more bytes, or NULL with the error kept. */
-static uint8_t *reserve(struct procpool_writer *w, size_t extra)
+/* Room for `extra` more bytes. False: there is no memory, and the error is kept. */
+static __attribute__((noinline)) bool grow(struct procpool_writer *w, size_t extra)
 {
-	if (w->error)
-		return NULL;
-	if (w->capacity - w->size < extra) {
-		size_t capacity = w->capacity ? w->capacity : 128;
-		while (capacity - w->size < extra) {
-			if (capacity > SIZE_MAX / 2) {
-				w->error = ENOMEM;
-				return NULL;
-			}
-			capacity *= 2;
-		}
-		uint8_t *data = realloc(w->data, capacity);
-		if (!data) {
+	size_t capacity = w->capacity ? w->capacity : 128;
+	while (capacity - w->size < extra) {
+		if (capacity > SIZE_MAX / 2) {
 			w->error = ENOMEM;
-			return NULL;
+			return false;
 		}
-		w->data = data;
-		w->capacity = capacity;
+		capacity *= 2;
 	}
-	return w->data + w->size;
+	uint8_t *data = realloc(w->data, capacity);
+	if (!data) {
+		w->error = ENOMEM;
+		return false;
+	}
+	w->data = data;
+	w->capacity = capacity;
+	return true;
 }
 
-static int append(void *data, const char *bytes, size_t size)
+/* Inlined into msgpack-c's packers, where most sizes are constants. */
+static inline __attribute__((always_inline)) int append(void *data, const char *bytes, size_t size)
 {
 	struct procpool_writer *w = data;
-	uint8_t *p = reserve(w, size);
-	if (!p)
+	if (w->error || (w->capacity - w->size < size && !grow(w, size)))
 		return -1;
 	if (size > 0)
-		memcpy(p, bytes, size);
+		memcpy(w->data + w->size, bytes, size);
 	w->size += size;
 	return 0;
 }
