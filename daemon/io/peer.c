@@ -211,15 +211,26 @@ static void handle_frame(struct peer *peer, const struct frame *frame)
 	}
 }
 
+/* The rest of the message is skipped, unless the stream is at its end. */
 static void handle_too_large(struct peer *peer, const struct frame *frame)
 {
 	struct request request;
-	if (request_begin(frame->data, frame->size, &request) == REQUEST_CALL)
+	switch (request_begin(frame->data, frame->size, &request)) {
+	case REQUEST_CALL:
 		reply_bad(peer, request.msgid, ERR_TOO_LARGE,
 			  "the message is larger than message_bytes: pass less, or a path instead "
 			  "of contents");
-	else
-		reject_stream(peer, ERR_TOO_LARGE, "a message is larger than message_bytes");
+		break;
+	case REQUEST_NOTIFICATION:
+		peer->server->notifications++;
+		break;
+	case REQUEST_RESPONSE:
+		reject_stream(peer, ERR_BAD_REQUEST, "a client sends no responses");
+		break;
+	default:
+		reject_stream(peer, ERR_BAD_REQUEST, request.problem.text);
+		break;
+	}
 }
 
 /* Splits what was received. Returns the last status of the input. */
