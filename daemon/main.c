@@ -25,15 +25,19 @@ static int fail(char *error, int code)
 	return EXIT_FAILURE;
 }
 
-/* A connection needs a descriptor, and so does a worker; systems still start processes with 1,024.
+/*
+ * A connection needs a descriptor, and so does a worker; systems still start processes with 1,024.
+ * Returns the limit as it was, for the runtimes: code that uses select() breaks above it.
  */
-static void raise_descriptor_limit(void)
+static rlim_t raise_descriptor_limit(void)
 {
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	rlim_t before = limit.rlim_cur;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return before;
 }
 
 /* Sockets passed by a service manager, else one of our own. */
@@ -66,7 +70,7 @@ static int serve(const struct config *config)
 {
 	static struct server server;
 	char *error = NULL;
-	raise_descriptor_limit();
+	server.runtime_descriptors = raise_descriptor_limit();
 	int r = listen_somewhere(&server, config, &error);
 	if (r < 0)
 		return fail(error, r);

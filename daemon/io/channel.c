@@ -363,7 +363,8 @@ static void start_process(struct channel *channel)
 		return;
 	}
 	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
-				    .channel = theirs};
+				    .channel = theirs,
+				    .descriptors = server->runtime_descriptors};
 	r = process_start(&channel->process, &spec);
 	close(theirs);
 	if (r < 0) {

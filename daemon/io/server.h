@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 
 #include "core/core.h"
 #include "io/config.h"
@@ -36,8 +37,9 @@ struct server {
 	struct ev_loop *loop;
 	const struct config *config;
 	struct core core;
-	struct pool_spec *specs; /* of config->pools */
-	char *native_runtime[2]; /* argv; owned */
+	struct pool_spec *specs;    /* of config->pools */
+	rlim_t runtime_descriptors; /* soft limit of runtimes; 0: the daemon's own */
+	char *native_runtime[2];    /* argv; owned */
 	struct input_scratch *scratch;
 	uint64_t now_us; /* of this turn, monotonic */
 	uint64_t started_us;
