@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/flusher.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
@@ -11,8 +12,7 @@
 
 void flusher_init(struct flusher *flusher, struct outbox *outbox)
 {
-	*flusher = (struct flusher){.outbox = outbox};
-	pthread_mutex_init(&flusher->mutex, NULL);
+	*flusher = (struct flusher){.lock = LOCK_INIT, .outbox = outbox};
 	sem_init(&flusher->wake, 0, 0);
 	flusher_restart_clock(flusher);
 }
@@ -83,13 +83,13 @@ int flusher_flush_early(struct flusher *flusher)
 /* One look. */
 static void tick(struct flusher *flusher)
 {
-	if (pthread_mutex_trylock(&flusher->mutex) != 0) {
+	if (!lock_try(&flusher->lock)) {
 		atomic_store_explicit(&flusher->wanted, true, memory_order_relaxed);
 		return;
 	}
 	/* A failure is met again by the worker, when it writes or reads. */
 	flusher_flush_early(flusher);
-	pthread_mutex_unlock(&flusher->mutex);
+	lock_release(&flusher->lock);
 }
 
 static void *run(void *data)
@@ -154,10 +154,10 @@ void flusher_log(struct flusher *flusher, const char *level, const char *text)
 	procpool_write_string(&w, level);
 	procpool_write_string(&w, text);
 
-	pthread_mutex_lock(&flusher->mutex);
+	lock_take(&flusher->lock);
 	if (flusher_flush_early(flusher) == 0 && !w.error &&
 	    outbox_add(flusher->outbox, procpool_writer_value(&w), (struct procpool_value){0}) == 0)
 		outbox_flush(flusher->outbox);
-	pthread_mutex_unlock(&flusher->mutex);
+	lock_release(&flusher->lock);
 	procpool_writer_fini(&w);
 }

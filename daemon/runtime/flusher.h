@@ -6,7 +6,7 @@
  * task is going to be long. So a second thread looks every FLUSHER_TICK_US: if the worker is within
  * a function, the thread writes the outbox itself; if it is between two, it asks the worker to.
  *
- * The mutex guards the outbox. The worker holds it except while a function runs and while it waits
+ * The lock guards the outbox. The worker holds it except while a function runs and while it waits
  * for input, so that it pays one uncontended lock a call and no clock. The thread is started when
  * there is first something to hold back, and sleeps without wake-ups when there has been nothing
  * for a while: a worker that gets one call at a time never has it. If it cannot be started, the
@@ -14,26 +14,26 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/lock.h"
 #include "runtime/outbox.h"
 
 #define FLUSHER_TICK_US 500
 
 struct flusher {
-	pthread_mutex_t mutex;
-	struct outbox *outbox; /* guarded by mutex, like the times */
+	struct lock lock;
+	struct outbox *outbox; /* guarded by lock, like the times */
 	uint64_t run_began_ns; /* what ran since is not accounted to any run yet */
 	uint64_t element_ns;   /* mean time of an element in the last run */
 
 	bool started;
 	bool unavailable;   /* the thread could not be started */
 	atomic_bool armed;  /* something waits in the outbox while functions run */
-	atomic_bool wanted; /* the thread found the mutex held: the worker is to write */
+	atomic_bool wanted; /* the thread found the lock held: the worker is to write */
 	atomic_bool parked;
 	sem_t wake;
 };
@@ -43,7 +43,7 @@ void flusher_init(struct flusher *flusher, struct outbox *outbox);
 /* Now, in ns of the monotonic clock. */
 uint64_t flusher_clock_ns(void);
 
-/* The functions below need the mutex held. */
+/* The functions below need the lock held. */
 
 /* Time begins to count for the next run: after waiting, when nothing has run. */
 void flusher_restart_clock(struct flusher *flusher);
@@ -66,5 +66,5 @@ int flusher_arm(struct flusher *flusher);
  */
 int flusher_flush_early(struct flusher *flusher);
 
-/* Adds a log line, [21, level, text], from any thread; the mutex not held. */
+/* Adds a log line, [21, level, text], from any thread; the lock not held. */
 void flusher_log(struct flusher *flusher, const char *level, const char *text);

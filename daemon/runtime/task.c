@@ -59,9 +59,9 @@ void task_runner_fini(struct task_runner *runner)
 
 int task_call(struct task_runner *runner, int (*fn)(struct procpool_call *call))
 {
-	pthread_mutex_unlock(&runner->flusher.mutex);
+	lock_leave(&runner->flusher.lock);
 	int status = fn(&runner->call);
-	pthread_mutex_lock(&runner->flusher.mutex);
+	lock_take(&runner->flusher.lock);
 	return status;
 }
 

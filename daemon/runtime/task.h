@@ -45,8 +45,8 @@ void task_runner_init(struct task_runner *runner, const struct settings *setting
 /* Frees what calls left behind; the outbox and the flusher's thread stay as they are. */
 void task_runner_fini(struct task_runner *runner);
 
-/* The flusher's mutex is held. 0 or negative errno of the outbox. */
+/* The flusher's lock is held. 0 or negative errno of the outbox. */
 int task_run(struct task_runner *runner, const struct task *task);
 
-/* Calls code of a module, with the mutex released meanwhile; what it returns. */
+/* Calls code of a module, with the lock left meanwhile; what it returns. */
 int task_call(struct task_runner *runner, int (*fn)(struct procpool_call *call));

@@ -78,9 +78,9 @@ static int fill(struct task_runner *runner, struct channel *channel)
 	int r = flusher_flush(&runner->flusher);
 	if (r < 0)
 		return r;
-	pthread_mutex_unlock(&runner->flusher.mutex);
+	lock_release(&runner->flusher.lock);
 	r = channel_fill(channel);
-	pthread_mutex_lock(&runner->flusher.mutex);
+	lock_take(&runner->flusher.lock);
 	flusher_restart_clock(&runner->flusher);
 	return r;
 }
@@ -132,9 +132,9 @@ static int start_and_serve(struct task_runner *runner, struct registry *registry
 		r = serve(runner, channel);
 	/* The daemon is gone, or does not want this worker any more. */
 	if (r == 0 || r == -EPIPE) {
-		pthread_mutex_unlock(&runner->flusher.mutex);
+		lock_release(&runner->flusher.lock);
 		finalize(registry);
-		pthread_mutex_lock(&runner->flusher.mutex);
+		lock_take(&runner->flusher.lock);
 		return EXIT_SUCCESS;
 	}
 	fprintf(stderr, "procpool-runtime: worker %u: %s\n", runner->call.settings->worker,
@@ -158,7 +158,7 @@ int worker_run(const struct settings *settings, struct registry *registry, int f
 		return EXIT_FAILURE;
 	}
 	task_runner_init(runner, settings, registry, fd, page, shared);
-	pthread_mutex_lock(&runner->flusher.mutex);
+	lock_take(&runner->flusher.lock);
 	log_attach(&runner->flusher);
 	int status = start_and_serve(runner, registry, &channel);
 	task_runner_fini(runner);
