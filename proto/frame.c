@@ -108,34 +108,41 @@ static inline bool message_complete(struct frame_scanner *scanner)
 }
 
 /*
- * The hot loop: takes values of the innermost container whose size their first byte tells, as far
- * as container, bytes and limit allow. Whatever stops it is left to take_header(). False: took
- * nothing. Comparing with the byte before, where a table tells the same, lets the processor run
- * ahead on its prediction through values of one type: 0.4 instead of 2.6 ns each.
+ * The hot loop: skips up to *count values whose size their first byte tells, as far as the bytes
+ * go; *count becomes how many are missing. Comparing with the byte before, where a table tells the
+ * same, lets the processor run ahead on its prediction through values of one type: 0.4 instead of
+ * 2.6 ns each.
  */
+static inline const uint8_t *skip_run(const uint8_t *p, const uint8_t *end, uint64_t *count)
+{
+	uint64_t missing = *count;
+	while (missing > 0 && p < end) {
+		uint8_t first = *p;
+		size_t span = span_of(first);
+		if (span == 0 || span > (size_t)(end - p))
+			break;
+		do {
+			p += span;
+			missing--;
+		} while (missing > 0 && span <= (size_t)(end - p) && *p == first);
+	}
+	*count = missing;
+	return p;
+}
+
+/* Takes a run of values of the innermost container, as far as container, bytes and limit allow.
+ * Whatever stops it is left to take_header(). False: took nothing. */
 static inline bool take_run(struct frame_scanner *scanner, const uint8_t **p, const uint8_t *end)
 {
 	if (scanner->depth == 0 || scanner->header_size > 0)
 		return false;
-	const uint8_t *start = *p, *q = start;
-	uint64_t missing = scanner->open[scanner->depth - 1];
+	const uint8_t *start = *p;
 	size_t room = scanner->size_max - scanner->size;
 	if (room < (size_t)(end - start))
 		end = start + room;
-	while (missing > 0 && q < end) {
-		uint8_t first = *q;
-		size_t span = span_of(first);
-		if (span == 0 || span > (size_t)(end - q))
-			break;
-		do {
-			q += span;
-			missing--;
-		} while (missing > 0 && span <= (size_t)(end - q) && *q == first);
-	}
-	scanner->open[scanner->depth - 1] = missing;
-	scanner->size += (size_t)(q - start);
-	*p = q;
-	return q > start;
+	*p = skip_run(start, end, &scanner->open[scanner->depth - 1]);
+	scanner->size += (size_t)(*p - start);
+	return *p > start;
 }
 
 /* Skips payload of the current value. */
@@ -235,14 +242,10 @@ size_t frame_value_walk(const uint8_t *data, const uint8_t *end)
 	const uint8_t *p = data;
 	uint64_t missing = 1;
 	while (missing > 0 && p < end) {
-		size_t here = (size_t)(end - p), span = span_of(*p);
-		if (span > 0) {
-			if (span > here)
-				break;
-			p += span;
-			missing--;
-			continue;
-		}
+		p = skip_run(p, end, &missing);
+		if (missing == 0 || p == end)
+			break;
+		size_t here = (size_t)(end - p);
 		struct frame_header header;
 		if (header_decode(p, here, &header) != 0 || header.payload > here - header.size)
 			break;
@@ -251,4 +254,24 @@ size_t frame_value_walk(const uint8_t *data, const uint8_t *end)
 		missing--;
 	}
 	return missing == 0 ? (size_t)(p - data) : (size_t)(end - data);
+}
+
+size_t frame_values_size(const uint8_t *data, const uint8_t *end, size_t size_max, uint32_t *count)
+{
+	const uint8_t *p = data;
+	const uint8_t *stop = size_max < (size_t)(end - data) ? data + size_max : end;
+	uint64_t missing = *count;
+	while (missing > 0 && p < end) {
+		p = skip_run(p, stop, &missing);
+		if (missing == 0 || p == end)
+			break;
+		/* One that is larger than skip_run() can tell, or goes too far. */
+		size_t size = frame_value_size(p, end);
+		if (p > data && (size_t)(p - data) + size > size_max)
+			break;
+		p += size;
+		missing--;
+	}
+	*count -= (uint32_t)missing;
+	return (size_t)(p - data);
 }

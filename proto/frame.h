@@ -86,3 +86,10 @@ static inline size_t frame_value_size(const uint8_t *data, const uint8_t *end)
 	size_t span = data < end ? frame_first_bytes[*data].span : 0;
 	return span > 0 && span <= (size_t)(end - data) ? span : frame_value_walk(data, end);
 }
+
+/*
+ * The size in bytes of the first of the well-formed values at data: of up to *count, which together
+ * have up to size_max bytes, but of at least one, where *count and data have any. *count becomes
+ * how many these are.
+ */
+size_t frame_values_size(const uint8_t *data, const uint8_t *end, size_t size_max, uint32_t *count);

@@ -145,20 +145,13 @@ bool job_has_tasks(const struct job *job)
 /* Cuts the first elements off a range. */
 static struct range range_cut(struct range *range, uint32_t count_max, size_t size_max)
 {
-	const uint8_t *p = range->data, *end = p + range->size;
-	uint32_t count = 0;
-	while (count < range->count && count < count_max) {
-		size_t size = frame_value_size(p, end);
-		if (count > 0 && (size_t)(p - range->data) + size > size_max)
-			break;
-		p += size;
-		count++;
-	}
-	struct range cut = {range->first, count, range->data, (size_t)(p - range->data)};
+	uint32_t count = range->count < count_max ? range->count : count_max;
+	size_t size = frame_values_size(range->data, range->data + range->size, size_max, &count);
+	struct range cut = {range->first, count, range->data, size};
 	range->first += count;
 	range->count -= count;
-	range->data = p;
-	range->size -= cut.size;
+	range->data += size;
+	range->size -= size;
 	return cut;
 }
 

@@ -303,6 +303,47 @@ static void test_changed_messages_are_accepted_only_if_well_formed(void **state)
 	procpool_writer_fini(&w);
 }
 
+/* The ends of `count` random values one after the other, also of runs of one type. */
+static void write_values(struct procpool_writer *w, uint64_t *random, size_t *ends, uint32_t count)
+{
+	procpool_writer_reset(w);
+	for (uint32_t i = 0; i < count; i++) {
+		if (test_random(random) % 4 > 0)
+			procpool_write_int(w, 70000);
+		else
+			tree_write(w, random, 3);
+		ends[i] = w->size;
+	}
+}
+
+/* Many at once, as one after the other: limited by count, by bytes, by both or by neither. */
+static void test_sizes_of_several_values_add_up(void **state)
+{
+	(void)state;
+	enum { VALUES = 40 };
+	uint64_t random = 0xadd;
+	size_t ends[VALUES];
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	for (int i = 0; i < 2000; i++) {
+		write_values(&w, &random, ends, VALUES);
+		uint32_t wanted = 1 + (uint32_t)(test_random(&random) % (VALUES + 5));
+		size_t size_max =
+			test_random(&random) % 8 ? test_random(&random) % (2 * w.size) : SIZE_MAX;
+		uint32_t expected = 1, count = wanted;
+		while (expected < VALUES && expected < wanted && ends[expected] <= size_max)
+			expected++;
+		size_t size = frame_values_size(w.data, w.data + w.size, size_max, &count);
+		assert_int_equal(count, expected);
+		assert_int_equal(size, ends[expected - 1]);
+	}
+	uint32_t none = 0, some = 3;
+	assert_int_equal(frame_values_size(w.data, w.data + w.size, 10, &none), 0);
+	assert_int_equal(frame_values_size(w.data, w.data, 10, &some), 0);
+	assert_int_equal(some, 0);
+	procpool_writer_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_declared_size_is_too_large_before_it_arrives),
 		cmocka_unit_test(test_scanner_resumes_after_too_large),
 		cmocka_unit_test(test_value_size_stays_inside_what_it_is_given),
+		cmocka_unit_test(test_sizes_of_several_values_add_up),
 		cmocka_unit_test(test_random_messages_end_where_msgpack_says),
 		cmocka_unit_test(test_changed_messages_are_accepted_only_if_well_formed),
 	};
