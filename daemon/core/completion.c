@@ -81,8 +81,10 @@ static bool keep_job(struct core *core, struct job *job, uint64_t now_us)
 void core_expire_kept(struct core *core, struct user *user, uint64_t now_us)
 {
 	uint64_t age_us = core->limits.retained_seconds * 1000000;
-	struct job *job;
-	while ((job = TAILQ_FIRST(&user->kept))) {
+	struct job *job, *next;
+	/* With the last of them, the user may go. */
+	for (job = TAILQ_FIRST(&user->kept); job; job = next) {
+		next = TAILQ_NEXT(job, in_queue);
 		if (job->since_us + age_us > now_us) {
 			timer_heap_set(&core->timers, &user->retention_timer,
 				       job->since_us + age_us);
