@@ -89,6 +89,15 @@ static struct outcome session_ended(void)
 	return error_outcome(ERR_CANCELLED, "the session that submitted it has ended");
 }
 
+void core_session_block(struct core *core, struct session *session, bool blocked)
+{
+	session->blocked = blocked;
+	flows_park(session->flows, blocked);
+	if (!blocked)
+		for (struct flow *flow = session->flows; flow; flow = flow->next_of_owner)
+			core_mark_dirty(core, container_of(flow->queue, struct pool, queue));
+}
+
 void core_session_close(struct core *core, struct session *session, uint64_t now_us)
 {
 	session->peer = NULL;
@@ -100,7 +109,8 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 	struct subscription *subscription;
 	while ((subscription = LIST_FIRST(&session->subscriptions)))
 		core_drop_subscription(core, subscription);
-	flows_park(session->flows, false);
+	/* For its detached jobs. */
+	core_session_block(core, session, false);
 
 	struct job *job = TAILQ_FIRST(&session->jobs), *next;
 	for (; job; job = next) {
@@ -109,14 +119,6 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 			core_end_job(core, job, JOB_CANCEL, session_ended(), now_us);
 	}
 	core_session_unref(core, session);
-}
-
-void core_session_block(struct core *core, struct session *session, bool blocked)
-{
-	flows_park(session->flows, blocked);
-	if (!blocked)
-		for (struct flow *flow = session->flows; flow; flow = flow->next_of_owner)
-			core_mark_dirty(core, container_of(flow->queue, struct pool, queue));
 }
 
 /* ---- finding jobs ---- */

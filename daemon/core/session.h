@@ -40,6 +40,7 @@ struct session {
 	struct account account;
 	struct flow *flows;
 	bool sees_all; /* root, or the daemon's own user */
+	bool blocked;  /* none of its tasks may begin (core_session_block) */
 	bool lossy;    /* its output is so full that pushes to subscribers are dropped */
 	uint64_t lost; /* pushes dropped since the last that was not */
 	uint64_t mark; /* of the last fan-out that reached it */

@@ -269,6 +269,9 @@ uint64_t core_submit(struct core *core, struct session *session,
 	job->id = id;
 	job->charged_bytes = bytes;
 	job->flow = flow;
+	if (session->blocked)
+		/* The flow may be new. */
+		flows_park(session->flows, true);
 	enter(core, session, job, function, now_us);
 	if (job->whole.count == 0) {
 		core_finish_map_if_done(core, job, now_us);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/session.h"
+
+#include <stdlib.h>
+
+#include "../unit/alloc.h"
+#include "../unit/test.h"
+#include "world.h"
+
+static const char *const functions[] = {"t.f", "t.g", NULL};
+
+#define APPLY       ((struct call){.function = "t.f"})
+#define DETACHED    ((struct call){.function = "t.f", .async = true, .detach = true})
+
+static int setup(void **state)
+{
+	*state = world_create(NULL);
+	world_add_pool(*state, "p", 1, FAKE_FORK_PAGE, functions);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_check(*state);
+	world_destroy(*state);
+	return 0;
+}
+
+/* ---- blocking ---- */
+
+static void test_blocked_sessions_tasks_do_not_begin(void **state)
+{
+	struct world *world = *state;
+	struct session *session = world_open(world, 100);
+	world_block(world, session, true);
+	/* The first in this pool, and one more. */
+	world_submit(world, session, APPLY, NULL);
+	world_submit(world, session, APPLY, NULL);
+	assert_false(fake_begin(world, world_worker(world, 0)));
+	world_block(world, session, false);
+	world_work(world);
+	assert_int_equal(world_count(world, ACTION_REPLY, session, 0), 2);
+}
+
+static void test_detached_job_of_a_blocked_session_runs_when_it_has_left(void **state)
+{
+	struct world *world = *state;
+	struct session *session = world_open(world, 100);
+	world_submit(world, session, APPLY, NULL);
+	world_work(world);
+	world_block(world, session, true);
+	uint64_t id = world_submit(world, session, DETACHED, NULL);
+	world_close(world, session);
+	world_work(world);
+	session = world_open(world, 100);
+	assert_int_equal(world_job(world, session, id)->state, JOB_DONE);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_blocked_sessions_tasks_do_not_begin),
+		TEST(test_detached_job_of_a_blocked_session_runs_when_it_has_left),
+	};
+	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}
