@@ -362,6 +362,9 @@ static bool take_answer(struct core *core, struct worker *worker, struct chunk *
 			uint32_t count, uint64_t us, uint64_t now_us)
 {
 	struct job *job = chunk->job;
+	/* The worker's word for it, but no more than can be. */
+	if (us > now_us - chunk->sent_us)
+		us = now_us - chunk->sent_us;
 	worker->progress_us = now_us;
 	worker->pool->running -= count;
 	core->stats.tasks_finished += count;
