@@ -428,7 +428,7 @@ void core_worker_lost(struct core *core, struct worker *worker, const struct out
 {
 	struct chunk *chunk;
 	/* What has not begun goes back first, from the newest on, so that it keeps its order. */
-	uint32_t oldest = worker->oldest_seq;
+	uint32_t oldest = worker_revoke_all(worker) ? worker->oldest_seq : worker->next_seq;
 	for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
 		chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
 		if (chunk->pending && !chunk->dropped)

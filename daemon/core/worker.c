@@ -142,6 +142,25 @@ uint32_t worker_revoke(struct worker *worker, struct chunk *chunk)
 	return (uint32_t)begun;
 }
 
+bool worker_revoke_all(struct worker *worker)
+{
+	bool later_begun = false;
+	if (!worker->page)
+		return false;
+	/* Messages are run in order: before one that has begun, all are through. From the newest
+	 * on, so that one that still lives cannot begin what follows. */
+	for (uint32_t seq = worker->next_seq; seq != worker->oldest_seq; seq--) {
+		const struct chunk *chunk = chunk_at(worker, seq - 1);
+		if (!chunk->pending)
+			continue;
+		int64_t begun = page_take_back(worker->page, chunk->seq, chunk->range.count);
+		if (begun < chunk->answered || (later_begun && begun < chunk->range.count))
+			return false;
+		later_begun = later_begun || begun > 0;
+	}
+	return true;
+}
+
 void worker_forget(struct worker *worker, struct chunk *chunk)
 {
 	assert(chunk->pending && chunk->job->assigned > 0);

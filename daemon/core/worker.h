@@ -116,5 +116,11 @@ void worker_answer(struct worker *worker, struct chunk *chunk, uint32_t count);
  */
 uint32_t worker_revoke(struct worker *worker, struct chunk *chunk);
 
+/*
+ * Takes back whatever has not begun of all that is pending, of a worker that has gone. False: the
+ * words in its page do not make sense together, or there is none: all counts as begun.
+ */
+bool worker_revoke_all(struct worker *worker);
+
 /* The chunk is no longer pending, whatever is unanswered. */
 void worker_forget(struct worker *worker, struct chunk *chunk);
