@@ -18,9 +18,9 @@ static void test_finished_job_outlives_its_session_for_its_time(void **state)
 	struct world *world = world_create(&limits);
 	world_add_pool(world, "p", 1, FAKE_FORK_PAGE, functions);
 	struct session *session = world_open(world, 100);
-	uint64_t id = world_submit(
-		world, session, (struct call){.function = "t.f", .async = true, .detach = true},
-		NULL);
+	uint64_t id =
+		world_submit(world, session,
+			     (struct call){.function = "t.f", .async = true, .detach = true}, NULL);
 	world_close(world, session);
 	world_work(world);
 	world_advance(world, 9000000);

@@ -9,8 +9,8 @@
 
 static const char *const functions[] = {"t.f", "t.g", NULL};
 
-#define APPLY       ((struct call){.function = "t.f"})
-#define DETACHED    ((struct call){.function = "t.f", .async = true, .detach = true})
+#define APPLY    ((struct call){.function = "t.f"})
+#define DETACHED ((struct call){.function = "t.f", .async = true, .detach = true})
 
 static int setup(void **state)
 {

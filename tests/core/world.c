@@ -523,8 +523,7 @@ void fake_ready(struct world *world, struct fake_worker *fake)
 	world_settle(world);
 }
 
-void fake_not_ready(struct world *world, struct fake_worker *fake, const char *said,
-		    bool transient)
+void fake_not_ready(struct world *world, struct fake_worker *fake, const char *said, bool transient)
 {
 	struct worker_end end = {
 		.exit_status = 1, .error = what_it_said(said), .transient = transient};
@@ -629,8 +628,8 @@ unsigned world_count(struct world *world, enum action_type type, struct session 
 	return count;
 }
 
-const struct record *world_push(struct world *world, enum action_type type,
-				struct session *session, uint64_t job_id)
+const struct record *world_push(struct world *world, enum action_type type, struct session *session,
+				uint64_t job_id)
 {
 	for (size_t i = world->record_count; i > 0; i--)
 		if (is_push(&world->records[i - 1], type, session, job_id))

@@ -2,10 +2,10 @@
 /*
  * A world for the core to live in: plays io with plain memory and a clock that only tests move.
  *
- * It executes actions, plays spawners and workers, and records what sessions are told. A fake worker
- * keeps the task messages it was sent; it claims and answers them on command, by the page where it
- * has one, exactly as WORKER.md asks of an honest worker. The items of all tasks are integers, and a
- * task's value is its item.
+ * It executes actions, plays spawners and workers, and records what sessions are told. A fake
+ * worker keeps the task messages it was sent; it claims and answers them on command, by the page
+ * where it has one, exactly as WORKER.md asks of an honest worker. The items of all tasks are
+ * integers, and a task's value is its item.
  *
  * By default processes start and end as soon as they are told to; a test that sets `manual` tells
  * what happens to them itself.
@@ -162,8 +162,7 @@ void fake_not_ready(struct world *world, struct fake_worker *fake, const char *s
 struct fake_runtime *world_runtime(struct world *world, struct pool *pool);
 void fake_hello(struct world *world, struct fake_runtime *runtime);
 void fake_loaded(struct world *world, struct fake_runtime *runtime);
-void fake_exit(struct world *world, struct fake_runtime *runtime, const char *said,
-	       bool transient);
+void fake_exit(struct world *world, struct fake_runtime *runtime, const char *said, bool transient);
 
 /* The reply to a msgid, NULL while there is none; asserts that there is one at most. */
 const struct record *world_reply(struct world *world, uint32_t msgid);
@@ -171,8 +170,8 @@ const struct record *world_reply(struct world *world, uint32_t msgid);
 unsigned world_count(struct world *world, enum action_type type, struct session *session,
 		     uint64_t job_id);
 /* The last such push, or NULL. */
-const struct record *world_push(struct world *world, enum action_type type,
-				struct session *session, uint64_t job_id);
+const struct record *world_push(struct world *world, enum action_type type, struct session *session,
+				uint64_t job_id);
 struct procpool_value record_value(const struct record *record);
 /* An integer under a key of an error map; fails the test if there is none. */
 int64_t record_int(const struct record *record, const char *key);
