@@ -133,14 +133,15 @@ static void stop(struct map *map, const struct procpool_outcome *outcome)
 		text_no_memory();
 }
 
-/* The item waits for better times, the fewer are in flight then. */
+/* The item waits until another ends, or for a while where there is no other; as many as there are
+ * now were not too many. */
 static void postpone(struct map *map, struct slot *slot)
 {
 	slot->state = SLOT_WAITING;
 	slot->tries += map->running == 0;
 	map->waiting++;
 	map->limit = map->running > 0 ? map->running : 1;
-	map->retry_ms = session_now_ms() + BUSY_MS;
+	map->retry_ms = map->running > 0 ? 0 : session_now_ms() + BUSY_MS;
 }
 
 static void on_done(struct procpool *pp, const struct procpool_outcome *outcome, void *data)
@@ -285,8 +286,9 @@ static int timeout_ms(const struct map *map)
 	if (map->waiting == 0)
 		return progress;
 	int64_t left = map->retry_ms - session_now_ms();
-	int retry = left > 0 ? (int)left : BUSY_MS; /* else the limit is what holds them back */
-	return progress >= 0 && progress < retry ? progress : retry;
+	if (left <= 0) /* the limit is what holds them back */
+		return progress;
+	return progress >= 0 && progress < left ? progress : (int)left;
 }
 
 static bool is_over(const struct map *map)

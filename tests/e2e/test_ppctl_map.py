@@ -19,6 +19,11 @@ def ppctl(daemon):
     return Ppctl(daemon())
 
 
+@pytest.fixture
+def digest(daemon):
+    return Ppctl(daemon(modules=["demo", "digest"]))
+
+
 def lines(values):
     return b"".join(b"%s\n" % str(v).encode() for v in values)
 
@@ -40,13 +45,13 @@ def test_an_item_that_takes_long_does_not_disturb_the_order(probe, gate):
     assert [json.loads(line) for line in out.splitlines()][1:] == list(range(1, 100))
 
 
-def test_it_is_a_parallel_sha256sum(ppctl, tmp_path):
+def test_it_is_a_parallel_sha256sum(digest, tmp_path):
     for i in range(300):
         (tmp_path / f"file {i}").write_bytes(os.urandom(i * 7))
     (tmp_path / "größe").write_bytes(b"x")
     with open(os.fsencode(tmp_path) + b"/not utf-8 \xff", "wb") as file:
         file.write(b"y")
-    ours = subprocess.run(f"find {tmp_path} -type f | {ppctl.program} map -r digest.sha256", shell=True, env=ppctl.env,
+    ours = subprocess.run(f"find {tmp_path} -type f | {digest.program} map -r digest.sha256", shell=True, env=digest.env,
                           stdout=subprocess.PIPE, check=True).stdout
     theirs = subprocess.run(f"find {tmp_path} -type f -print0 | xargs -0 sha256sum", shell=True,
                             stdout=subprocess.PIPE, check=True).stdout
@@ -54,21 +59,21 @@ def test_it_is_a_parallel_sha256sum(ppctl, tmp_path):
     assert len(ours.split()) == 302
 
 
-def test_relative_names_work_from_the_workers_directory(ppctl, tmp_path):
+def test_a_relative_name_that_is_not_found_names_the_workers_directory(digest, tmp_path):
     (tmp_path / "here").write_bytes(b"x")
-    status, text = ppctl.failure("map", "-r", "digest.sha256", input=b"./here\n", cwd=tmp_path)
+    status, text = digest.failure("map", "-r", "digest.sha256", input=b"./here\n", cwd=tmp_path)
     assert status == 1
     assert "item 1 (./here)" in text and "in the worker's working directory /" in text
 
 
 @pytest.mark.memcheck
-def test_an_item_that_fails_is_named_and_the_rest_goes_on(ppctl, tmp_path):
+def test_an_item_that_fails_is_named_and_the_rest_goes_on(digest, tmp_path):
     (tmp_path / "a").write_bytes(b"a")
-    digest = hashlib.sha256(b"a").hexdigest()
+    wanted = hashlib.sha256(b"a").hexdigest()
     names = [tmp_path / "a", tmp_path / "none", tmp_path / "a"]
-    done = ppctl.run("map", "-r", "digest.sha256", input=lines(names))
+    done = digest.run("map", "-r", "digest.sha256", input=lines(names))
     assert done.returncode == 1
-    assert done.stdout.decode() == f"{digest}\n{digest}\n"
+    assert done.stdout.decode() == f"{wanted}\n{wanted}\n"
     assert done.stderr.decode() == (
         f"ppctl: item 2 ({tmp_path}/none): cannot read {tmp_path}/none: No such file or directory\n"
     )
