@@ -12,6 +12,9 @@
 
 #include "interrupt.h"
 
+/* A command that shall not wait still has the time to reach a daemon that is busy. */
+#define CONNECT_SECONDS_MIN 1.0
+
 int64_t session_now_ms(void)
 {
 	struct timespec now;
@@ -48,45 +51,46 @@ static void write_places(struct text *out, const char *socket)
 	text_add_string(out, "/run/procpool/procpoold.sock");
 }
 
+static const char start_help[] =
+	"\n  start one with 'procpoold', 'systemctl --user start procpoold' or"
+	"\n  'systemctl start procpoold', or say where it listens: --socket PATH or"
+	"\n  the variable PROCPOOL_SOCKET";
+
 static enum exit_status no_daemon(const struct arguments *args,
 				  const struct procpool_outcome *outcome)
 {
 	struct text places = {0};
 	const char *reason = outcome->os_error ? strerror(outcome->os_error) : "nobody answers";
 	write_places(&places, args->socket);
-	error_print(
-		STATUS_NO_DAEMON, args->json, "no-daemon",
-		args->json ? "no daemon at %s: %s"
-			   : "no daemon at %s: %s\n"
-			     "  start one with 'procpoold', 'systemctl --user start procpoold' or\n"
-			     "  'systemctl start procpoold', or say where it listens: --socket "
-			     "PATH or\n"
-			     "  the variable PROCPOOL_SOCKET",
-		text_cstring(&places), reason);
+	error_print(STATUS_NO_DAEMON, args->json, "no-daemon", "no daemon at %s: %s%s",
+		    text_cstring(&places), reason, args->json ? "" : start_help);
 	text_fini(&places);
 	return STATUS_NO_DAEMON;
+}
+
+static enum exit_status denied(const struct arguments *args, int error)
+{
+	struct text places = {0};
+	write_places(&places, args->socket);
+	error_print(STATUS_REFUSED, args->json, "denied", "cannot connect to %s: %s%s",
+		    text_cstring(&places), strerror(error),
+		    args->json ? "" : "\n  the socket is for another user alone");
+	text_fini(&places);
+	return STATUS_REFUSED;
 }
 
 static enum exit_status cannot_connect(const struct session *session,
 				       const struct procpool_outcome *outcome)
 {
 	bool json = session->args->json;
-	switch (outcome->code) {
-	case PROCPOOL_ERR_NO_DAEMON:
+	int error = outcome->os_error;
+	if (outcome->code == PROCPOOL_PENDING || error == ETIMEDOUT)
+		return error_print(STATUS_REFUSED, json, "timeout", "the daemon does not answer");
+	if (error == EACCES || error == EPERM)
+		return denied(session->args, error);
+	if (outcome->code == PROCPOOL_ERR_NO_DAEMON)
 		return no_daemon(session->args, outcome);
-	case PROCPOOL_PENDING:
-		return error_print(STATUS_REFUSED, json, "timeout",
-				   "the daemon did not answer within %g s", session->args->timeout);
-	case PROCPOOL_ERR_SYSTEM:
-		if (outcome->os_error == EACCES || outcome->os_error == EPERM)
-			return error_print(STATUS_REFUSED, json, "denied", "%s%s", outcome->message,
-					   json ? ""
-						: "\n  another user's daemon? its socket is for "
-						  "that user alone");
-		return error_report(NULL, outcome, json);
-	default:
-		return error_report(NULL, outcome, json);
-	}
+	return error_report(NULL, outcome, json);
 }
 
 enum exit_status session_connect(struct session *session)
@@ -96,7 +100,7 @@ enum exit_status session_connect(struct session *session)
 	options.path = session->args->socket;
 	options.client = "ppctl";
 	if (session->deadline_ms >= 0)
-		options.seconds = session->args->timeout > 0.001 ? session->args->timeout : 0.001;
+		options.seconds = fmax(session->args->timeout, CONNECT_SECONDS_MIN);
 	enum exit_status status = STATUS_OK;
 	if (procpool_connect(&options, &session->pp, &outcome) != PROCPOOL_OK)
 		status = cannot_connect(session, &outcome);

@@ -5,6 +5,7 @@ import json
 import re
 import select
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -175,6 +176,22 @@ def test_without_a_daemon_it_names_the_sockets_tried(ppctl, tmp_path):
     status, text = ppctl.failure("ping")
     if status == 3:  # else a system's own daemon answers on this machine
         assert f"{tmp_path}/procpool/procpoold.sock or /run/procpool/procpoold.sock" in text
+
+
+def test_a_daemon_that_does_not_answer_is_a_timeout(ppctl, tmp_path):
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tmp_path / "mute"))
+        mute.listen()
+        assert ppctl.failure("--socket", tmp_path / "mute", "-t", "0.1", "ping") == (
+            4, "ppctl: the daemon does not answer\n"
+        )
+
+
+def test_another_users_socket_is_denied(as_root, daemon):
+    ppctl = Ppctl(daemon())
+    done = subprocess.run([ppctl.program, "ping"], env=ppctl.env, stderr=subprocess.PIPE, user=65534)
+    assert done.returncode == 4
+    assert f"cannot connect to {ppctl.daemon.path}: Permission denied".encode() in done.stderr
 
 
 # Jobs
