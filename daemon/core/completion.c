@@ -120,7 +120,7 @@ static void leave_session(struct job *job)
 	struct session *session = job->session;
 	TAILQ_REMOVE(&session->jobs, job, in_session);
 	if (!job->async)
-		HASH_DELETE(by_msgid, session->by_msgid, job);
+		session_remove_request(session, job);
 	account_release(&session->account, RESOURCE_JOBS, 1);
 	account_release(&session->account, RESOURCE_QUEUED_BYTES, job->charged_bytes);
 }

@@ -91,7 +91,8 @@ struct job {
 
 	TAILQ_ENTRY(job) in_session; /* its jobs; its kept ones once ended */
 	TAILQ_ENTRY(job) in_queue;   /* the flow's; its user's kept ones once ended */
-	UT_hash_handle by_msgid;
+	UT_hash_handle by_msgid;     /* the newest of those with the same msgid */
+	struct job *older, *newer;   /* with the same msgid, or NULL */
 	struct wait_list waits;
 	struct subscription_list subscriptions;
 };

@@ -121,6 +121,42 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 	core_session_unref(core, session);
 }
 
+/* ---- requests under way ---- */
+
+/* Clients may reuse a msgid as they like, so equal ones form a list, the newest in the hash. */
+
+static struct job *newest_request(struct session *session, uint32_t msgid)
+{
+	struct job *job;
+	HASH_FIND(by_msgid, session->by_msgid, &msgid, sizeof(msgid), job);
+	return job;
+}
+
+void session_add_request(struct session *session, struct job *job)
+{
+	struct job *older = newest_request(session, job->msgid);
+	if (older) {
+		HASH_DELETE(by_msgid, session->by_msgid, older);
+		older->newer = job;
+		job->older = older;
+	}
+	HASH_ADD(by_msgid, session->by_msgid, msgid, sizeof(job->msgid), job);
+}
+
+void session_remove_request(struct session *session, struct job *job)
+{
+	struct job *older = job->older, *newer = job->newer;
+	if (older)
+		older->newer = newer;
+	if (newer) {
+		newer->older = older;
+		return;
+	}
+	HASH_DELETE(by_msgid, session->by_msgid, job);
+	if (older)
+		HASH_ADD(by_msgid, session->by_msgid, msgid, sizeof(older->msgid), older);
+}
+
 /* ---- finding jobs ---- */
 
 struct job *core_find_job(struct core *core, struct session *session, uint64_t id,
@@ -138,8 +174,7 @@ struct job *core_find_job(struct core *core, struct session *session, uint64_t i
 
 struct job *core_find_request(struct session *session, uint32_t msgid, struct outcome *ret_error)
 {
-	struct job *job;
-	HASH_FIND(by_msgid, session->by_msgid, &msgid, sizeof(msgid), job);
+	struct job *job = newest_request(session, msgid);
 	if (!job)
 		*ret_error = error_outcome(ERR_NO_SUCH_JOB,
 					   "no apply or map with msgid %lu is under way here",

@@ -80,6 +80,10 @@ struct subscription {
 	LIST_ENTRY(subscription) of_target; /* the job's, the pool's or the core's list */
 };
 
+/* A job answers a request of the session, under way with job->msgid; or no longer. */
+void session_add_request(struct session *session, struct job *job);
+void session_remove_request(struct session *session, struct job *job);
+
 /* Whether the session may know of the job. */
 static inline bool session_sees(const struct session *session, const struct job *job)
 {

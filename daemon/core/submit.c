@@ -230,7 +230,7 @@ static void enter(struct core *core, struct session *session, struct job *job,
 	session->refs++;
 	TAILQ_INSERT_TAIL(&session->jobs, job, in_session);
 	if (!job->async)
-		HASH_ADD(by_msgid, session->by_msgid, msgid, sizeof(job->msgid), job);
+		session_add_request(session, job);
 	core->stats.accepted++;
 	function->pool->waiting += job_tasks_left(job);
 	publish_job(core, job);

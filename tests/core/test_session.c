@@ -26,6 +26,35 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* ---- cancelling ---- */
+
+#define APPLIES 500
+
+static void test_cancelled_request_is_the_newest_of_its_msgid(void **state)
+{
+	struct world *world = *state;
+	struct session *session = world_open(world, 100);
+	struct outcome error = {0};
+	uint64_t ids[APPLIES];
+	/* So many that the hash table grows; each msgid comes twice. */
+	for (uint32_t i = 0; i < APPLIES; i++) {
+		world->last_msgid = i % (APPLIES / 2);
+		ids[i] = world_submit(world, session, APPLY, NULL);
+	}
+	for (uint32_t i = APPLIES; i > 0; i--) {
+		uint32_t msgid = (i - 1) % (APPLIES / 2) + 1;
+		struct job *job = core_find_request(session, msgid, &error);
+		assert_non_null(job);
+		assert_true(job->id == ids[i - 1]);
+		core_cancel(&world->core, job, world->now_us);
+	}
+	assert_null(core_find_request(session, 1, &error));
+	assert_int_equal(error.code, ERR_NO_SUCH_JOB);
+	outcome_fini(&error);
+	world_settle(world);
+	assert_int_equal(world_count(world, ACTION_REPLY, session, 0), APPLIES);
+}
+
 /* ---- blocking ---- */
 
 static void test_blocked_sessions_tasks_do_not_begin(void **state)
@@ -60,6 +89,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(test_cancelled_request_is_the_newest_of_its_msgid),
 		TEST(test_blocked_sessions_tasks_do_not_begin),
 		TEST(test_detached_job_of_a_blocked_session_runs_when_it_has_left),
 	};
