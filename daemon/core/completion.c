@@ -109,7 +109,8 @@ void core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us)
 			struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
 			if (!chunk->pending || chunk->seq != seq || chunk->job != job)
 				continue;
-			chunk->dropped = drop;
+			/* It stays dropped where taking back another ended the job. */
+			chunk->dropped |= drop;
 			core_take_back(core, worker, chunk, now_us);
 		}
 	}

@@ -272,6 +272,11 @@ struct cancellation core_cancel(struct core *core, struct job *job, uint64_t now
 		return done;
 	}
 	core_recall(core, job, false, now_us);
+	/* Without memory to queue again what was taken back, that has ended it. */
+	if (job_table_find(&core->jobs, done.job_id) != job || job_ended(job)) {
+		done.state = JOB_FAILED;
+		return done;
+	}
 	done.begun = job->whole.count - job_tasks_left(job);
 	done.state = job->state;
 	if (!job->map && done.begun > 0)

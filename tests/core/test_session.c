@@ -55,6 +55,29 @@ static void test_cancelled_request_is_the_newest_of_its_msgid(void **state)
 	assert_int_equal(world_count(world, ACTION_REPLY, session, 0), APPLIES);
 }
 
+/* The task that runs is dropped, the taken ones cannot be queued again: the map fails. */
+static void test_cancel_without_memory_ends_the_map(void **state)
+{
+	struct world *world = *state;
+	struct session *session = world_open(world, 100);
+	uint64_t id = world_submit(
+		world, session,
+		(struct call){.function = "t.f", .map = true, .count = 4, .chunksize = 4}, NULL);
+	uint32_t msgid = world->last_msgid;
+	assert_true(fake_begin(world, world_worker(world, 0)));
+	struct job *job = world_job(world, session, id);
+	alloc_fail_after(0);
+	struct cancellation done = core_cancel(&world->core, job, world->now_us);
+	alloc_fail_after(-1);
+	world_settle(world);
+	assert_false(done.cancelled);
+	assert_int_equal(done.state, JOB_FAILED);
+	assert_int_equal(world_reply(world, msgid)->code, ERR_OUT_OF_MEMORY);
+	world_check(world);
+	world_work(world);
+	assert_int_equal(world->core.jobs.count, 0);
+}
+
 /* ---- blocking ---- */
 
 static void test_blocked_sessions_tasks_do_not_begin(void **state)
@@ -90,6 +113,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_cancelled_request_is_the_newest_of_its_msgid),
+		TEST(test_cancel_without_memory_ends_the_map),
 		TEST(test_blocked_sessions_tasks_do_not_begin),
 		TEST(test_detached_job_of_a_blocked_session_runs_when_it_has_left),
 	};
