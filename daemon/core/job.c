@@ -189,7 +189,7 @@ int job_give_back(struct job *job, struct range *range, uint32_t begun)
 		kept = range_cut(&returned->range, begun, SIZE_MAX);
 	*range = kept;
 	job->map->returned_tasks += returned->range.count;
-	STAILQ_INSERT_TAIL(&job->map->returned, returned, next);
+	STAILQ_INSERT_HEAD(&job->map->returned, returned, next);
 	return 0;
 }
 
