@@ -363,13 +363,11 @@ void pool_runtime_exited(struct pool *pool, struct outcome error, bool transient
 	bool was_starting = pool->runtime == RUNTIME_STARTING;
 	runtime_step(pool, RUNTIME_EXIT);
 	timer_heap_clear(&pool->core->timers, &pool->retry_timer);
-	if (was_starting) {
-		start_failed(pool, error, true, transient, now_us);
-	} else {
+	/* A spawner whose workers never were ready has loaded, but did not start anything. */
+	if (was_starting || (pool->ready_count == 0 && !pool->core->stopping))
+		start_failed(pool, error, was_starting, transient, now_us);
+	else
 		outcome_fini(&error);
-		if (pool->ready_count == 0)
-			back_off(pool, now_us);
-	}
 	/* The kernel ends a spawner's workers with it. */
 	struct worker_end end = {.signal = SIGKILL, .reason = "the pool's spawner ended"};
 	while (!TAILQ_EMPTY(&pool->workers))
