@@ -41,6 +41,16 @@ struct blob *blob_grow(struct blob *blob, size_t capacity)
 	return grown;
 }
 
+struct blob *blob_fit(struct blob *blob)
+{
+	assert(blob->refs == 1);
+	struct blob *fit = realloc(blob, sizeof(*blob) + blob->size);
+	if (!fit)
+		return blob;
+	fit->capacity = fit->size;
+	return fit;
+}
+
 struct blob *blob_ref(struct blob *blob)
 {
 	if (blob)

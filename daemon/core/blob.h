@@ -26,6 +26,10 @@ struct blob *blob_copy(const void *data, size_t size);
  * Returns the blob, perhaps moved, or NULL without memory. */
 struct blob *blob_grow(struct blob *blob, size_t capacity);
 
+/* Gives back what it does not use. Only while there is one reference. Returns the blob, perhaps
+ * moved. */
+struct blob *blob_fit(struct blob *blob);
+
 /* One more owner; returns its argument. NULL is allowed. */
 struct blob *blob_ref(struct blob *blob);
 

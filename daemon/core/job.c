@@ -201,18 +201,14 @@ void job_drop_tasks(struct job *job)
 
 int job_add_values(struct job *job, uint32_t first, uint32_t count, struct span values)
 {
-	struct span held;
-	if (job->collect) {
-		struct blob *pairs = results_pairs(count, values);
-		held = pairs ? span_of_blob(pairs) : (struct span){0};
-	} else {
-		held = span_hold(values);
-	}
-	if (held.size == 0 || results_add(&job->map->results, first, count, held) < 0) {
-		blob_unref(held.blob);
+	if (!job->collect)
+		return results_add(&job->map->results, first, count, values);
+	struct blob *pairs = results_pairs(count, values);
+	if (!pairs)
 		return -ENOMEM;
-	}
-	return 0;
+	int r = results_add(&job->map->results, first, count, span_of_blob(pairs));
+	blob_unref(pairs);
+	return r;
 }
 
 int job_add_error(struct job *job, uint32_t index, struct procpool_value error)
@@ -220,16 +216,14 @@ int job_add_error(struct job *job, uint32_t index, struct procpool_value error)
 	struct blob *pair = results_error_pair(error);
 	if (!pair)
 		return -ENOMEM;
-	if (results_add(&job->map->results, index, 1, span_of_blob(pair)) < 0) {
-		blob_unref(pair);
-		return -ENOMEM;
-	}
-	return 0;
+	int r = results_add(&job->map->results, index, 1, span_of_blob(pair));
+	blob_unref(pair);
+	return r;
 }
 
 struct span job_assemble(struct job *job)
 {
-	struct blob *blob = results_assemble(&job->map->results, job->whole.count);
+	struct blob *blob = results_take(&job->map->results, job->whole.count);
 	results_fini(&job->map->results);
 	return blob ? span_of_blob(blob) : (struct span){0};
 }
