@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../unit/alloc.h"
 #include "../unit/test.h"
 
 #define TASKS 500U
@@ -132,12 +133,43 @@ static void test_what_was_not_taken_is_freed(void **state)
 	assert_null(results.array);
 }
 
+static void test_pairs_of_values_and_of_an_error(void **state)
+{
+	(void)state;
+	static const uint8_t values[] = {1, 0xa2, 'h', 'i', 0x80};
+	struct blob *blob = results_pairs(3, (struct span){NULL, values, 5});
+	assert_value_bytes(span_value(span_of_blob(blob)),
+			   BYTES(0x92, 0xc0, 1, 0x92, 0xc0, 0xa2, 'h', 'i', 0x92, 0xc0, 0x80));
+	blob_unref(blob);
+	blob = results_error_pair(VALUE(0x81, 0xa1, 'x', 2));
+	assert_value_bytes(span_value(span_of_blob(blob)), BYTES(0x92, 0x81, 0xa1, 'x', 2, 0xc0));
+	blob_unref(blob);
+}
+
+static void test_without_memory_there_is_no_blob(void **state)
+{
+	(void)state;
+	static const uint8_t one[] = {1};
+	struct results results;
+	struct span span = {NULL, one, 1};
+	results_init(&results);
+	alloc_fail_after(0);
+	struct blob *whole = results_take(&results, 0);
+	struct blob *pairs = results_pairs(1, span);
+	struct blob *pair = results_error_pair(span_value(span));
+	alloc_fail_after(-1);
+	assert_true(!whole && !pairs && !pair);
+	results_fini(&results);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runs_may_come_in_any_order),
 		cmocka_unit_test(test_no_tasks_make_an_empty_array),
 		cmocka_unit_test(test_what_was_not_taken_is_freed),
+		cmocka_unit_test(test_pairs_of_values_and_of_an_error),
+		cmocka_unit_test(test_without_memory_there_is_no_blob),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
