@@ -135,7 +135,9 @@ static void handle_frames(struct channel *channel)
 /* Reads once. False: nothing more will come. */
 static bool receive(struct channel *channel, bool *ret_again)
 {
+	uint64_t before = channel->input.received;
 	int r = input_receive(&channel->input, channel->fd, channel->server->scratch);
+	server_received(channel->server, channel->input.received - before);
 	*ret_again = r == INPUT_BYTES;
 	if (r == INPUT_BYTES)
 		handle_frames(channel);

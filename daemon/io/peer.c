@@ -269,7 +269,9 @@ static void watch_frame(struct peer *peer)
 
 static void receive(struct peer *peer)
 {
+	uint64_t before = peer->input.received;
 	int r = input_receive(&peer->input, peer->fd, peer->server->scratch);
+	server_received(peer->server, peer->input.received - before);
 	if (r == INPUT_BLOCKED)
 		return;
 	if (r != INPUT_BYTES) {

@@ -2,6 +2,7 @@
 #include "io/server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,6 +263,39 @@ static void sleep_undisturbed(struct server *server)
 	ev_periodic_start(server->loop, &server->no_wakeup);
 }
 
+/* ---- memory ---- */
+
+/* From so many bytes on, free memory may be worth giving back; after a pause, because the next
+ * large message would only fetch it again. */
+#define TRIM_BYTES         (UINT64_C(1) << 20)
+#define TRIM_AFTER_SECONDS 1.
+
+static void start_trim_timer(struct server *server)
+{
+	server->trim_bytes = server->busy_bytes;
+	ev_timer_set(&server->trim_timer, TRIM_AFTER_SECONDS, 0.);
+	ev_timer_start(server->loop, &server->trim_timer);
+}
+
+void server_received(struct server *server, uint64_t bytes)
+{
+	server->busy_bytes += bytes;
+	if (server->busy_bytes >= TRIM_BYTES && !ev_is_active(&server->trim_timer))
+		start_trim_timer(server);
+}
+
+static void on_trim(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct server *server = container_of(watcher, struct server, trim_timer);
+	(void)loop, (void)events;
+	if (server->busy_bytes != server->trim_bytes) {
+		start_trim_timer(server);
+		return;
+	}
+	server->busy_bytes = 0;
+	malloc_trim(0);
+}
+
 /* ---- ending ---- */
 
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -383,6 +417,7 @@ int server_init(struct server *server, const struct config *config)
 	ev_check_init(&server->check, on_check);
 	ev_check_start(server->loop, &server->check);
 	ev_init(&server->timer, on_timer);
+	ev_init(&server->trim_timer, on_trim);
 	watch_signals(server);
 	sleep_undisturbed(server);
 	for (size_t i = 0; i < server->door_count; i++) {

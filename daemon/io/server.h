@@ -61,8 +61,11 @@ struct server {
 	ev_prepare prepare;
 	ev_check check;
 	ev_periodic no_wakeup;
-	ev_timer timer;    /* the core's next */
-	uint64_t timer_us; /* what it is set to */
+	ev_timer trim_timer; /* gives memory back when a busy time is over */
+	uint64_t busy_bytes; /* received since it last did */
+	uint64_t trim_bytes; /* busy_bytes when the timer was set */
+	ev_timer timer;      /* the core's next */
+	uint64_t timer_us;   /* what it is set to */
 	ev_signal signals[3];
 	bool stopping;
 };
@@ -81,6 +84,9 @@ void server_execute(struct server *server);
 /* The configuration of a pool, and what its runtime's process is started with. */
 const struct pool_config *server_pool_config(const struct server *server, const struct pool *pool);
 char *const *server_runtime_argv(const struct server *server, const struct pool *pool);
+
+/* So many bytes were received. */
+void server_received(struct server *server, uint64_t bytes);
 
 /* A descriptor was closed: there may be room for a connection again. */
 void server_descriptor_freed(struct server *server);
