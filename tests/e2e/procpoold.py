@@ -18,12 +18,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 
 from rpc import DEADLINE, Client
 
-BUILD = os.environ.get("PROCPOOL_BUILD")
+BUILD = os.environ.get("PROCPOOL_BUILD") and os.path.abspath(os.environ["PROCPOOL_BUILD"])
 PYTHON = "/usr/bin/python3"
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -62,8 +64,32 @@ VALGRIND = [
     "--trace-children=yes",
     "--trace-children-skip=*python3*",
     "--leak-check=full",
+    "--show-leak-kinds=definite",
     "--errors-for-leak-kinds=definite",
 ]
+
+
+def hand_out_pidfds(path):
+    """For pidfd_shim.c: opens the pidfds that a daemon under valgrind cannot open."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o666)
+    listener.listen()
+
+    def serve():
+        with listener:
+            while True:
+                try:
+                    connection = listener.accept()[0]
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    fd = os.pidfd_open(int.from_bytes(connection.recv(4), sys.byteorder))
+                    socket.send_fds(connection, [b"\0"], [fd])
+                    os.close(fd)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
 
 
 def eventually(condition, timeout=None):
@@ -160,7 +186,11 @@ class Daemon:
             wrapper = [shutil.which("setpriv"), f"--reuid={user}", f"--regid={user}", "--clear-groups",
                        *map("=".join, zip(("--inh-caps", "--ambient-caps", "--bounding-set"), keep))]  # fmt: skip
         command = [*wrapper, find("procpoold")]
+        env = dict(env or {})
+        self.pidfds = None
         if os.environ.get("PROCPOOL_TEST_VALGRIND"):
+            self.pidfds = hand_out_pidfds(self.dir / "pidfd")
+            env |= {"PROCPOOL_TEST_PIDFD": str(self.dir / "pidfd"), "LD_PRELOAD": f"{BUILD}/tests/e2e/pidfd_shim.so"}
             command = [*wrapper, *VALGRIND, f"--log-file={self.dir}/valgrind.%p", find("procpoold")]
         if address == "default":
             self.path = self.dir / "procpool" / "procpoold.sock"
@@ -199,7 +229,7 @@ class Daemon:
         (self.dir / "notify").chmod(0o777)
         (self.dir / "sanitizer").mkdir(mode=0o777)
         (self.dir / "sanitizer").chmod(0o777)
-        self.spawn(listener, env or {}, setup)
+        self.spawn(listener, env, setup)
         if listener:
             listener.close()
         self.pidfd = os.pidfd_open(self.pid)
@@ -313,6 +343,8 @@ class Daemon:
                 os.waitpid(pid, os.WNOHANG)
         os.close(self.pidfd)
         self.notify.close()
+        if self.pidfds:
+            self.pidfds.shutdown(socket.SHUT_RDWR)
 
     # Talking to it
 
