@@ -14,14 +14,24 @@ struct wait {
 	bool done;
 };
 
+/* Into the caller's outcome: a large value with the buffer that it lies in. */
+static enum procpool_code hand_over(struct procpool *pp, const struct procpool_outcome *outcome,
+				    struct procpool_outcome *out)
+{
+	if (!link_trade(&pp->link, outcome->value, &out->memory, &out->capacity))
+		return procpool_outcome_copy(out, outcome);
+	outcome_clear(out);
+	out->value = outcome->value;
+	return PROCPOOL_OK;
+}
+
 static void on_answer(struct procpool *pp, const struct procpool_outcome *outcome, void *data)
 {
 	struct wait *wait = data;
-	(void)pp;
 	wait->done = true;
 	wait->code = outcome->code;
 	procpool_value_uint(outcome->value, &wait->integer);
-	if (wait->out && procpool_outcome_copy(wait->out, outcome) != PROCPOOL_OK)
+	if (wait->out && hand_over(pp, outcome, wait->out) != PROCPOOL_OK)
 		wait->code = PROCPOOL_ERR_NO_MEMORY;
 }
 

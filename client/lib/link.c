@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define IN_CAPACITY ((size_t)256 << 10)
-#define KEEP_BYTES  ((size_t)1 << 20) /* a buffer that grew beyond this is let go of after use */
+#define KEEP_BYTES  ((size_t)1 << 20) /* a buffer that grew beyond this does not stay so */
 
 void link_init(struct link *link, size_t message_max)
 {
@@ -91,12 +91,16 @@ uint64_t link_queued_end(const struct link *link)
 }
 
 /* Makes room at the front of `out` once more is sent than is queued, so that each byte moves at
- * most once on average. */
+ * most once on average. One that a large message grew is let go of when what came after it was
+ * small. */
 static void drop_sent(struct link *link)
 {
 	size_t queued = link_queued(link);
-	if (queued == 0 && link->out.capacity > KEEP_BYTES)
-		procpool_writer_fini(&link->out);
+	if (queued == 0) {
+		if (link->out.capacity > KEEP_BYTES && link->out_peak <= IN_CAPACITY)
+			procpool_writer_fini(&link->out);
+		link->out_peak = 0;
+	}
 	if (queued > link->out_sent)
 		return;
 	if (queued > 0)
@@ -109,6 +113,8 @@ void link_flush(struct link *link)
 {
 	if (!link->connected || link->send_failed)
 		return;
+	if (link_queued(link) > link->out_peak)
+		link->out_peak = link_queued(link);
 	while (link_queued(link) > 0) {
 		ssize_t n = send(link->fd, link->out.data + link->out_sent, link_queued(link),
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -148,7 +154,7 @@ static void reset_empty(struct link *link)
 static bool make_room(struct link *link)
 {
 	size_t left = link->in_end - link->in_start;
-	if (left == 0)
+	if (left == 0 && link->in_end > 0)
 		reset_empty(link);
 	if (link->in_capacity - link->in_end >= link->in_capacity / 2)
 		return true;
@@ -213,4 +219,27 @@ enum link_next link_next(struct link *link, struct procpool_value *ret)
 		break;
 	}
 	return LINK_BAD;
+}
+
+bool link_trade(struct link *link, struct procpool_value value, void **memory, size_t *capacity)
+{
+	uintptr_t offset = (uintptr_t)value.data - (uintptr_t)link->in;
+	if (value.size < IN_CAPACITY || offset >= link->in_end || link->in_scanned < link->in_end)
+		return false;
+	if (*capacity < IN_CAPACITY) {
+		void *fresh = malloc(IN_CAPACITY);
+		if (!fresh)
+			return false;
+		free(*memory);
+		*memory = fresh;
+		*capacity = IN_CAPACITY;
+	}
+	void *in = link->in;
+	size_t in_capacity = link->in_capacity;
+	link->in = *memory;
+	link->in_capacity = *capacity;
+	link->in_start = link->in_scanned = link->in_end = link->in_peak = 0;
+	*memory = in;
+	*capacity = in_capacity;
+	return true;
 }

@@ -28,8 +28,9 @@ struct link {
 	bool send_failed;           /* nothing more can be sent */
 	struct procpool_writer out; /* [0, out_sent) is sent, the rest is queued */
 	size_t out_sent;
-	uint64_t sent; /* bytes sent since link_open() */
-	uint8_t *in;   /* [in_start, in_end) is received, [in_start, in_scanned) has no end in it */
+	size_t out_peak; /* the most that was queued since nothing was */
+	uint64_t sent;   /* bytes sent since link_open() */
+	uint8_t *in; /* [in_start, in_end) is received, [in_start, in_scanned) has no end in it */
 	size_t in_start, in_scanned, in_end, in_capacity;
 	size_t in_peak; /* the largest in_end since the buffer was last empty */
 	struct frame_scanner scanner;
@@ -83,3 +84,10 @@ enum link_next {
 
 /* Takes the next message received: one well-formed value, borrowed until link_receive(). */
 enum link_next link_next(struct link *link, struct procpool_value *ret);
+
+/*
+ * Gives the buffer that a large value of the message taken last lies in away for memory of the
+ * caller's, so that the value need not be copied: *memory (heap or NULL) and *capacity become the
+ * buffer. False: not done, as it is small, or other bytes came behind it, or for want of memory.
+ */
+bool link_trade(struct link *link, struct procpool_value value, void **memory, size_t *capacity);

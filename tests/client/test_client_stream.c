@@ -372,6 +372,90 @@ static void large_values_pass_in_both_directions_at_once(void **state)
 	fake_stop(fake);
 }
 
+#define ECHO_CALLS 9
+
+/* Each answer is the request's argument; a push comes right behind every second one. */
+static void echo_script(struct fake *fake)
+{
+	fake_accept_hello(fake);
+	for (int i = 0; i < ECHO_CALLS; i++) {
+		struct fake_request request = fake_expect(fake, "apply");
+		struct procpool_value args = procpool_value_at(request.params, 1);
+		struct procpool_writer w;
+		procpool_writer_init(&w);
+		procpool_write_array(&w, 4);
+		procpool_write_int(&w, 1);
+		procpool_write_uint(&w, request.msgid);
+		procpool_write_nil(&w);
+		procpool_write_value(&w, procpool_value_at(args, 0));
+		if (i % 2) {
+			procpool_write_array(&w, 3);
+			procpool_write_int(&w, 2);
+			procpool_write_string(&w, "unknown");
+			procpool_write_array(&w, 0);
+		}
+		FAKE_CHECK(w.error == 0);
+		fake_send(fake, w.data, w.size);
+		procpool_writer_fini(&w);
+	}
+	fake_until_closed(fake);
+}
+
+static void check_filled(const struct procpool_outcome *out, char byte, size_t expected)
+{
+	const void *data;
+	size_t size = 0;
+	assert_int_equal(out->code, PROCPOOL_OK);
+	assert_true(procpool_value_bytes(out->value, &data, &size));
+	assert_int_equal(size, expected);
+	for (size_t i = 0; i < size; i++)
+		if (((const char *)data)[i] != byte)
+			fail_msg("byte %zu of %zu is another", i, size);
+}
+
+static void count_unknown(struct procpool *pp, const struct procpool_push *push, void *data)
+{
+	int *count = data;
+	(void)pp;
+	assert_true(procpool_value_is(push->name, "unknown"));
+	++*count;
+}
+
+/* Large values change owner together with their buffer: whatever comes next, they stay. */
+static void large_values_outlive_the_calls_after_them(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = {2000000, 10, 300000, 1200000};
+	struct fake *fake = fake_start(echo_script, NULL);
+	struct procpool *pp = fake_connect(fake);
+	struct procpool_outcome outs[3] = {PROCPOOL_OUTCOME_INIT, PROCPOOL_OUTCOME_INIT,
+					   PROCPOOL_OUTCOME_INIT};
+	char *bytes = malloc(sizes[0]);
+	int pushes = 0;
+	assert_non_null(bytes);
+	procpool_on_push(pp, count_unknown, &pushes);
+	for (int i = 0; i < ECHO_CALLS; i++) {
+		struct procpool_writer w;
+		size_t size = sizes[i % 4];
+		memset(bytes, 'a' + i, size);
+		procpool_writer_init(&w);
+		procpool_write_array(&w, 1);
+		procpool_write_bytes(&w, bytes, size);
+		assert_int_equal(
+			procpool_apply(pp, "f", procpool_writer_value(&w), NULL, &outs[i % 3]),
+			PROCPOOL_OK);
+		procpool_writer_fini(&w);
+		for (int j = i; j >= 0 && j > i - 3; j--)
+			check_filled(&outs[j % 3], (char)('a' + j), sizes[j % 4]);
+	}
+	assert_int_equal(pushes, ECHO_CALLS / 2);
+	for (int i = 0; i < 3; i++)
+		procpool_outcome_fini(&outs[i]);
+	free(bytes);
+	procpool_close(pp);
+	fake_stop(fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +466,7 @@ int main(void)
 		cmocka_unit_test(a_daemon_that_is_none_is_refused),
 		cmocka_unit_test(hello_names_the_client),
 		cmocka_unit_test(large_values_pass_in_both_directions_at_once),
+		cmocka_unit_test(large_values_outlive_the_calls_after_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
