@@ -35,6 +35,285 @@ static void test_finished_job_outlives_its_session_for_its_time(void **state)
 	world_destroy(world);
 }
 
+/* ---- values and errors ---- */
+
+struct fixture {
+	struct world *world;
+	struct pool *pool;
+	struct session *session;
+};
+
+static struct fixture begin(unsigned workers, enum fake_kind kind, const struct limits *limits)
+{
+	struct fixture f = {.world = world_create(limits)};
+	f.pool = world_add_pool(f.world, "p", workers, kind, functions);
+	f.session = world_open(f.world, 100);
+	return f;
+}
+
+static void end(struct fixture *f)
+{
+	world_check(f->world);
+	world_destroy(f->world);
+}
+
+#define MAP ((struct call){.function = "t.f", .map = true, .count = 4, .chunksize = 2})
+
+/* Ends the tasks of the map that is under way: all but the third with their value. */
+static void fail_the_third(struct fixture *f)
+{
+	for (int i = 0; i < 4; i++) {
+		struct fake_worker *fake = world_worker(f->world, 0);
+		if (!fake_begin(f->world, fake))
+			break;
+		if (i == 2)
+			fake_fail(f->world, fake, 0);
+		else
+			fake_answer(f->world, fake, 1, 0);
+	}
+}
+
+static void assert_code(struct procpool_value error, const char *code)
+{
+	assert_true(procpool_value_is(procpool_value_get(error, "code"), code));
+}
+
+static void test_first_error_ends_a_map_with_its_index(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, NULL);
+	uint64_t id = world_submit(f.world, f.session, MAP, NULL);
+	fail_the_third(&f);
+	const struct record *reply = world_reply(f.world, f.world->last_msgid);
+	assert_int_equal(reply->code, ERR_FUNCTION_FAILED);
+	assert_int_equal(record_int(reply, "index"), 2);
+	assert_true((uint64_t)record_int(reply, "job") == id);
+	/* The fourth was taken back from the worker. */
+	assert_int_equal(f.pool->running, 0);
+	end(&f);
+}
+
+static void test_collected_map_runs_all_and_has_pairs(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, NULL);
+	struct call call = MAP;
+	call.collect = true;
+	world_submit(f.world, f.session, call, NULL);
+	fail_the_third(&f);
+	const struct record *reply = world_reply(f.world, f.world->last_msgid);
+	assert_int_equal(reply->code, ERR_NONE);
+	struct procpool_value pair = procpool_value_at(record_value(reply), 2);
+	assert_code(procpool_value_at(pair, 0), "function-failed");
+	assert_value_bytes(procpool_value_at(record_value(reply), 3), BYTES(0x92, 0xc0, 3));
+	end(&f);
+}
+
+static void test_streamed_map_pushes_items_before_its_result(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, NULL);
+	struct call call = MAP;
+	call.stream = call.async = call.collect = true;
+	uint64_t id = world_submit(f.world, f.session, call, NULL);
+	struct fake_worker *fake = world_worker(f.world, 0);
+	assert_true(fake_begin(f.world, fake) && fake_begin(f.world, fake));
+	fake_answer(f.world, fake, 2, 0);
+	const struct record *items = world_push(f.world, ACTION_PUSH_ITEMS, f.session, id);
+	assert_int_equal(items->first, 0);
+	assert_value_bytes(record_value(items), BYTES(0x92, 0x92, 0xc0, 0, 0x92, 0xc0, 1));
+	assert_true(fake_begin(f.world, fake));
+	fake_fail(f.world, fake, 0);
+	items = world_push(f.world, ACTION_PUSH_ITEMS, f.session, id);
+	assert_int_equal(items->first, 2);
+	assert_null(world_push(f.world, ACTION_PUSH_RESULT, f.session, id));
+	world_work(f.world);
+	const struct record *result = world_push(f.world, ACTION_PUSH_RESULT, f.session, id);
+	assert_value_bytes(record_value(result), BYTES(4));
+	end(&f);
+}
+
+static void test_result_that_grows_too_large_ends_the_map(void **state)
+{
+	(void)state;
+	struct limits limits = LIMITS_DEFAULT;
+	limits.message_bytes = 512 + 5 + 3;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, &limits);
+	world_submit(f.world, f.session, MAP, NULL);
+	uint32_t too_large = f.world->last_msgid;
+	world_work(f.world);
+	assert_int_equal(world_reply(f.world, too_large)->code, ERR_TOO_LARGE);
+	struct call call = MAP;
+	call.count = 3;
+	world_submit(f.world, f.session, call, NULL);
+	world_work(f.world);
+	assert_int_equal(world_reply(f.world, f.world->last_msgid)->code, ERR_NONE);
+	end(&f);
+}
+
+static void test_answers_that_nobody_asked_for_are_refused(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, NULL);
+	struct worker *worker = world_worker(f.world, 0)->worker;
+	struct core *core = &f.world->core;
+	struct span one = {NULL, (const uint8_t *)"\x01", 1};
+	assert_false(core_worker_values(core, worker, 1, 0, 1, 0, one, f.world->now_us));
+	world_submit(f.world, f.session, MAP, NULL);
+	assert_false(core_worker_values(core, worker, 1, 1, 1, 0, one, f.world->now_us));
+	assert_false(core_worker_values(core, worker, 2, 0, 1, 0, one, f.world->now_us));
+	assert_false(core_worker_values(core, worker, 1, 0, 3, 0, one, f.world->now_us));
+	assert_false(core_worker_error(core, worker, 1, 1, 0, VALUE(0x80), f.world->now_us));
+	assert_false(core_worker_error(core, worker, 0, 0, 0, VALUE(0x80), f.world->now_us));
+	world_work(f.world);
+	assert_int_equal(world_reply(f.world, f.world->last_msgid)->code, ERR_NONE);
+	end(&f);
+}
+
+/* ---- workers that are lost ---- */
+
+static void test_task_that_ran_in_a_lost_worker_says_what_happened(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK, NULL);
+	int64_t pid = world_worker(f.world, 0)->worker->pid;
+	world_submit(f.world, f.session, (struct call){.function = "t.f"}, NULL);
+	assert_true(fake_begin(f.world, world_worker(f.world, 0)));
+	fake_die(f.world, world_worker(f.world, 0), SIGKILL);
+	const struct record *reply = world_reply(f.world, f.world->last_msgid);
+	assert_int_equal(reply->code, ERR_WORKER_LOST);
+	assert_int_equal(record_int(reply, "signal"), SIGKILL);
+	assert_int_equal(record_int(reply, "pid"), pid);
+	world_submit(f.world, f.session, (struct call){.function = "t.f"}, NULL);
+	assert_true(fake_begin(f.world, world_worker(f.world, 0)));
+	fake_die(f.world, world_worker(f.world, 0), 0);
+	reply = world_reply(f.world, f.world->last_msgid);
+	assert_int_equal(record_int(reply, "exit_status"), 1);
+	assert_int_equal(f.pool->restarts, 2);
+	end(&f);
+}
+
+static unsigned runs[4];
+
+static void count_runs(struct world *world, struct fake_message *message, uint32_t index)
+{
+	(void)world;
+	runs[message->items[index]]++;
+}
+
+/* Two of the first message were answered, one ran: its error, and all values. */
+static void test_lost_worker_costs_a_map_only_the_element_that_ran(void **state)
+{
+	(void)state;
+	struct fixture f = begin(2, FAKE_FORK_PAGE, NULL);
+	struct call call = MAP;
+	call.chunksize = 4;
+	call.collect = true;
+	memset(runs, 0, sizeof(runs));
+	f.world->on_begin = count_runs;
+	world_submit(f.world, f.session, call, NULL);
+	struct fake_worker *fake = world_worker(f.world, 0);
+	if (fake->worker->pending == 0)
+		fake = world_worker(f.world, 1);
+	for (int i = 0; i < 3; i++)
+		assert_true(fake_begin(f.world, fake));
+	fake_answer(f.world, fake, 2, 0);
+	fake_die(f.world, fake, SIGSEGV);
+	world_work(f.world);
+	struct procpool_value value = record_value(world_reply(f.world, f.world->last_msgid));
+	struct procpool_value lost = procpool_value_at(procpool_value_at(value, 2), 0);
+	assert_code(lost, "worker-lost");
+	int64_t index;
+	assert_true(procpool_value_int(procpool_value_get(lost, "index"), &index) && index == 2);
+	for (uint8_t i = 0; i < 4; i++) {
+		assert_int_equal(runs[i], 1);
+		if (i != 2)
+			assert_value_bytes(procpool_value_at(value, i), BYTES(0x92, 0xc0, i));
+	}
+	end(&f);
+}
+
+static void test_without_a_page_the_whole_message_has_begun(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK, NULL);
+	struct call call = MAP;
+	call.collect = true;
+	world_submit(f.world, f.session, call, NULL);
+	assert_true(fake_begin(f.world, world_worker(f.world, 0)));
+	fake_die(f.world, world_worker(f.world, 0), SIGSEGV);
+	world_work(f.world);
+	struct procpool_value value = record_value(world_reply(f.world, f.world->last_msgid));
+	for (size_t i = 0; i < 4; i++) {
+		struct procpool_value error = procpool_value_at(procpool_value_at(value, i), 0);
+		if (i < 2)
+			assert_code(error, "worker-lost");
+		else
+			assert_int_equal(procpool_value_type(error), PROCPOOL_NIL);
+	}
+	end(&f);
+}
+
+/* ---- keeping ---- */
+
+static bool is_kept(struct fixture *f, uint64_t id)
+{
+	struct outcome error = {0};
+	struct job *job = core_find_job(&f->world->core, f->session, id, &error);
+	outcome_fini(&error);
+	return job;
+}
+
+static void test_oldest_finished_jobs_make_room_for_new_ones(void **state)
+{
+	(void)state;
+	struct limits limits = LIMITS_DEFAULT;
+	/* Three jobs of a byte each, and not quite a fourth. */
+	limits.retained_bytes_session = 4 * (sizeof(struct job) + 64);
+	struct fixture f = begin(1, FAKE_FORK_PAGE, &limits);
+	uint64_t ids[5];
+	for (int i = 0; i < 5; i++) {
+		struct call call = {.function = "t.f", .async = true};
+		ids[i] = world_submit(f.world, f.session, call, NULL);
+		world_work(f.world);
+	}
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(is_kept(&f, ids[i]), i >= 2);
+	assert_int_equal(f.world->core.kept_count, 3);
+	world_check(f.world);
+	world_advance(f.world, limits.retained_seconds * 1000000);
+	assert_int_equal(f.world->core.kept_count, 0);
+	end(&f);
+}
+
+static void test_result_larger_than_all_room_is_pushed_and_not_kept(void **state)
+{
+	(void)state;
+	struct limits limits = LIMITS_DEFAULT;
+	limits.retained_bytes_user = 10;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, &limits);
+	struct call call = {.function = "t.f", .async = true};
+	uint64_t id = world_submit(f.world, f.session, call, NULL);
+	uint32_t msgid = world_wait(f.world, f.session, id, TIME_NEVER);
+	world_work(f.world);
+	assert_int_equal(world_count(f.world, ACTION_PUSH_RESULT, f.session, id), 1);
+	assert_int_equal(world_reply(f.world, msgid)->code, ERR_NONE);
+	assert_false(is_kept(&f, id));
+	end(&f);
+}
+
+static void test_answered_apply_is_not_kept(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, NULL);
+	uint64_t id = world_submit(f.world, f.session, (struct call){.function = "t.f"}, NULL);
+	assert_true(is_kept(&f, id));
+	world_work(f.world);
+	assert_false(is_kept(&f, id));
+	assert_int_equal(f.world->core.jobs.count, 0);
+	end(&f);
+}
+
 /* ---- hostile workers ---- */
 
 static void test_hostile_microseconds_are_no_longer_than_the_task_was_there(void **state)
@@ -130,6 +409,17 @@ int main(void)
 		cmocka_unit_test(test_hostile_microseconds_are_no_longer_than_the_task_was_there),
 		cmocka_unit_test(test_what_had_not_begun_runs_elsewhere),
 		cmocka_unit_test(test_implausible_words_count_everything_as_begun),
+		cmocka_unit_test(test_first_error_ends_a_map_with_its_index),
+		cmocka_unit_test(test_collected_map_runs_all_and_has_pairs),
+		cmocka_unit_test(test_streamed_map_pushes_items_before_its_result),
+		cmocka_unit_test(test_result_that_grows_too_large_ends_the_map),
+		cmocka_unit_test(test_answers_that_nobody_asked_for_are_refused),
+		cmocka_unit_test(test_task_that_ran_in_a_lost_worker_says_what_happened),
+		cmocka_unit_test(test_lost_worker_costs_a_map_only_the_element_that_ran),
+		cmocka_unit_test(test_without_a_page_the_whole_message_has_begun),
+		cmocka_unit_test(test_oldest_finished_jobs_make_room_for_new_ones),
+		cmocka_unit_test(test_result_larger_than_all_room_is_pushed_and_not_kept),
+		cmocka_unit_test(test_answered_apply_is_not_kept),
 	};
 	return cmocka_run_group_tests_name("completion", tests, NULL, NULL);
 }
