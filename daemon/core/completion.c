@@ -330,9 +330,9 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 	if (begun == count)
 		return unanswered;
 
-	struct range lost = chunk->range;
-	bool kept = !chunk->dropped && job_give_back(job, &chunk->range, begun) == 0;
-	chunk->range.count = begun;
+	struct range lost = chunk->range, rest = chunk->range;
+	bool kept = !chunk->dropped && job_give_back(job, &rest, begun) == 0;
+	double off_us = worker_cut(worker, chunk, begun);
 	pool->running -= count - begun;
 	core->stats.tasks_begun -= count - begun;
 	if (unanswered == 0) {
@@ -345,6 +345,7 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 			job_step(job, JOB_TAKE_BACK, now_us);
 			core->running_jobs--;
 		}
+		fair_queue_charge(job->flow, -(int64_t)off_us);
 		if (!job->queued)
 			fair_queue_push_front(job->flow, job);
 	} else if (!chunk->dropped) {

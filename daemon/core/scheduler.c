@@ -93,16 +93,26 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 	action->chunk = chunk;
 }
 
-/* If a worker idles while tasks wait behind others' running ones, look again soon. */
+/* Whether somewhere a task waits behind another. Cheap where each busy worker has one. */
+static bool is_unbalanced(struct pool *pool)
+{
+	unsigned busy = pool->ready_count;
+	struct worker *worker;
+	TAILQ_FOREACH (worker, &pool->idle, in_idle)
+		busy--;
+	if (pool->running <= busy)
+		return false;
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		if (worker->state == WORKER_BUSY && worker_has_waiting(worker))
+			return true;
+	return false;
+}
+
+/* If a worker idles while tasks wait at others, look again soon. */
 static void watch_balance(struct pool *pool, uint64_t now_us)
 {
-	unsigned idle_count = 0;
-	struct worker *worker;
-	if (TAILQ_EMPTY(&pool->idle) || pool->rebalance_timer.place != 0)
-		return;
-	TAILQ_FOREACH (worker, &pool->idle, in_idle)
-		idle_count++;
-	if (pool->page && pool->running > pool->ready_count - idle_count)
+	if (pool->page && !TAILQ_EMPTY(&pool->idle) && pool->rebalance_timer.place == 0 &&
+	    is_unbalanced(pool))
 		timer_heap_set(&pool->core->timers, &pool->rebalance_timer,
 			       now_us + SCHEDULER_STALE_US);
 }
@@ -121,22 +131,29 @@ void scheduler_run(struct pool *pool, uint64_t now_us)
 	watch_balance(pool, now_us);
 }
 
+static void take_back_waiting(struct worker *worker, uint64_t now_us)
+{
+	/* From the newest on; taking back may move oldest_seq up to next_seq. */
+	uint32_t oldest = worker->oldest_seq;
+	for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
+		struct chunk *chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
+		if (chunk->pending && !chunk->dropped)
+			core_take_back(worker->pool->core, worker, chunk, now_us);
+	}
+}
+
 void scheduler_rebalance(struct pool *pool, uint64_t now_us)
 {
 	struct worker *worker;
 	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
-		/* One that has not begun anything is only slow to wake: nobody else would be
-		 * faster. */
-		if (worker->state != WORKER_BUSY || !is_stale(worker, now_us) ||
-		    !worker_runs(worker))
+		if (worker->state != WORKER_BUSY || !is_stale(worker, now_us))
 			continue;
-		/* From the newest on; taking back may move oldest_seq up to next_seq. */
-		uint32_t oldest = worker->oldest_seq;
-		for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
-			struct chunk *chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
-			if (chunk->pending && !chunk->dropped)
-				core_take_back(pool->core, worker, chunk, now_us);
-		}
+		/* One that has not begun anything is only slow to wake: nobody else would be
+		 * faster. Unless it never will: what it was sent waits again with its end. */
+		if (worker_runs(worker))
+			take_back_waiting(worker, now_us);
+		else if (now_us - worker->progress_us >= SCHEDULER_WEDGED_US)
+			pool_kill_worker(worker, now_us);
 	}
 	core_mark_dirty(pool->core, pool);
 }

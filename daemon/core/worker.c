@@ -106,6 +106,16 @@ struct chunk *worker_current(struct worker *worker)
 	return worker->pending > 0 ? chunk_at(worker, worker->oldest_seq) : NULL;
 }
 
+bool worker_has_waiting(struct worker *worker)
+{
+	if (worker->pending == 0 || !worker->page)
+		return false;
+	/* They begin in order, so the newest tells. */
+	struct chunk *chunk = chunk_at(worker, worker->next_seq - 1);
+	uint64_t word = atomic_load(page_slot(worker->page, chunk->seq));
+	return chunk->pending && (word & PAGE_BEGUN_MAX) < chunk->range.count;
+}
+
 bool worker_runs(struct worker *worker)
 {
 	struct chunk *chunk = worker_current(worker);
@@ -159,6 +169,16 @@ bool worker_revoke_all(struct worker *worker)
 		later_begun = later_begun || begun > 0;
 	}
 	return true;
+}
+
+double worker_cut(struct worker *worker, struct chunk *chunk, uint32_t count)
+{
+	uint32_t off = chunk->range.count - count;
+	double off_us = chunk->estimate_us * off / chunk->range.count;
+	chunk->range.count = count;
+	chunk->estimate_us -= off_us;
+	worker->backlog_us -= off_us;
+	return off_us;
 }
 
 void worker_forget(struct worker *worker, struct chunk *chunk)

@@ -97,6 +97,9 @@ struct chunk *worker_push(struct worker *worker, struct job *job, struct range r
 /* The oldest chunk that is pending, or NULL: the one that runs. */
 struct chunk *worker_current(struct worker *worker);
 
+/* Whether it has not begun all that it was sent. Of a worker with a page. */
+bool worker_has_waiting(struct worker *worker);
+
 /* Whether a task of it runs: one has begun and is not answered. Without a page: whenever something
  * is pending. */
 bool worker_runs(struct worker *worker);
@@ -121,6 +124,10 @@ uint32_t worker_revoke(struct worker *worker, struct chunk *chunk);
  * words in its page do not make sense together, or there is none: all counts as begun.
  */
 bool worker_revoke_all(struct worker *worker);
+
+/* Cuts a chunk off behind its first `count` tasks, and its estimate with it; returns what was cut
+ * off the estimate. */
+double worker_cut(struct worker *worker, struct chunk *chunk, uint32_t count);
 
 /* The chunk is no longer pending, whatever is unanswered. */
 void worker_forget(struct worker *worker, struct chunk *chunk);
