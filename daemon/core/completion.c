@@ -262,6 +262,22 @@ static void fail_without_memory(struct core *core, struct job *job, uint64_t now
 		     now_us);
 }
 
+/* After results of a map were recorded: those of one that can never be sent are not collected any
+ * further. False: that has ended it. */
+static bool check_result_size(struct core *core, struct job *job, uint64_t now_us)
+{
+	unsigned long long message_bytes = core->limits.message_bytes;
+	if (job_result_size(job) <= message_bytes - ENVELOPE_BYTES)
+		return true;
+	core_end_job(core, job, JOB_FAIL,
+		     error_outcome(ERR_TOO_LARGE,
+				   "the map's result is larger than message_bytes (%llu): "
+				   "use stream, or several maps",
+				   message_bytes),
+		     now_us);
+	return false;
+}
+
 static void finish_tasks(struct core *core, struct job *job, uint32_t first, uint32_t count,
 			 struct span values, uint64_t now_us)
 {
@@ -271,21 +287,10 @@ static void finish_tasks(struct core *core, struct job *job, uint32_t first, uin
 		core_end_job(core, job, JOB_SUCCEED, (struct outcome){ERR_NONE, values}, now_us);
 		return;
 	}
-	if (add_map_values(core, job, first, count, values) < 0) {
+	if (add_map_values(core, job, first, count, values) < 0)
 		fail_without_memory(core, job, now_us);
-		return;
-	}
-	if (job_result_size(job) > core->limits.message_bytes - ENVELOPE_BYTES) {
-		core_end_job(core, job, JOB_FAIL,
-			     error_outcome(ERR_TOO_LARGE,
-					   "the map's result is larger than message_bytes (%llu): "
-					   "use stream, or "
-					   "several maps",
-					   (unsigned long long)core->limits.message_bytes),
-			     now_us);
-		return;
-	}
-	core_finish_map_if_done(core, job, now_us);
+	else if (check_result_size(core, job, now_us))
+		core_finish_map_if_done(core, job, now_us);
 }
 
 void core_fail_tasks(struct core *core, struct job *job, uint32_t first, uint32_t count,
@@ -306,6 +311,8 @@ void core_fail_tasks(struct core *core, struct job *job, uint32_t first, uint32_
 			fail_without_memory(core, job, now_us);
 			return;
 		}
+		if (!check_result_size(core, job, now_us))
+			return;
 	}
 	core_finish_map_if_done(core, job, now_us);
 }

@@ -314,6 +314,28 @@ static void test_answered_apply_is_not_kept(void **state)
 	end(&f);
 }
 
+/* Values are bounded as they come; errors that are collected no less. */
+static void test_collected_errors_are_bounded_by_message_bytes(void **state)
+{
+	(void)state;
+	struct limits limits = LIMITS_DEFAULT;
+	limits.message_bytes = 4096;
+	struct world *world = world_create(&limits);
+	world_add_pool(world, "p", 1, FAKE_FORK_PAGE, functions);
+	struct session *session = world_open(world, 100);
+	world_submit(world, session,
+		     (struct call){.function = "t.f", .map = true, .count = 200, .collect = true},
+		     NULL);
+	while (!world_reply(world, world->last_msgid)) {
+		assert_true(fake_begin(world, world_worker(world, 0)));
+		fake_fail(world, world_worker(world, 0), 10);
+	}
+	assert_int_equal(world_reply(world, world->last_msgid)->code, ERR_TOO_LARGE);
+	world_work(world);
+	world_check(world);
+	world_destroy(world);
+}
+
 /* ---- hostile workers ---- */
 
 static void test_hostile_microseconds_are_no_longer_than_the_task_was_there(void **state)
@@ -406,6 +428,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finished_job_outlives_its_session_for_its_time),
+		cmocka_unit_test(test_collected_errors_are_bounded_by_message_bytes),
 		cmocka_unit_test(test_hostile_microseconds_are_no_longer_than_the_task_was_there),
 		cmocka_unit_test(test_what_had_not_begun_runs_elsewhere),
 		cmocka_unit_test(test_implausible_words_count_everything_as_begun),
