@@ -4,9 +4,15 @@
 #include <assert.h>
 #include <stdlib.h>
 
+static void ring_init(struct flow_ring *ring)
+{
+	*ring = (struct flow_ring){.count = 0};
+	TAILQ_INIT(&ring->flows);
+}
+
 void fair_queue_init(struct fair_queue *queue)
 {
-	TAILQ_INIT(&queue->users);
+	ring_init(&queue->users);
 }
 
 static struct flow *flow_of(struct fair_queue *queue, struct flow *parent, struct flow **flows)
@@ -19,7 +25,7 @@ static struct flow *flow_of(struct fair_queue *queue, struct flow *parent, struc
 		return NULL;
 	flow->queue = queue;
 	flow->parent = parent;
-	TAILQ_INIT(&flow->children);
+	ring_init(&flow->children);
 	TAILQ_INIT(&flow->jobs);
 	flow->next_of_owner = *flows;
 	*flows = flow;
@@ -37,7 +43,7 @@ void flows_destroy(struct flow **flows)
 {
 	while (*flows) {
 		struct flow *flow = *flows;
-		assert(!flow->active && TAILQ_EMPTY(&flow->jobs) && TAILQ_EMPTY(&flow->children));
+		assert(!flow->active && TAILQ_EMPTY(&flow->jobs) && flow->children.count == 0);
 		*flows = flow->next_of_owner;
 		free(flow);
 	}
@@ -51,8 +57,36 @@ static struct flow_ring *ring_of(struct flow *flow)
 static bool has_work(const struct flow *flow)
 {
 	if (!flow->parent)
-		return !TAILQ_EMPTY(&flow->children);
+		return flow->children.count > 0;
 	return !flow->parked && !TAILQ_EMPTY(&flow->jobs);
+}
+
+/* Of a flow that is not in its ring: what it owed when it left it, less what it could have used
+ * since then. */
+static void settle_debt(struct flow *flow)
+{
+	const struct flow_ring *ring = ring_of(flow);
+	int64_t debt_us = flow->left_epoch == ring->epoch ? flow->deficit_us : 0;
+	debt_us += (int64_t)(ring->round_us - flow->left_us);
+	flow->deficit_us = debt_us < 0 ? debt_us : 0;
+	flow->left_us = ring->round_us;
+	flow->left_epoch = ring->epoch;
+}
+
+static void enter(struct flow_ring *ring, struct flow *flow)
+{
+	settle_debt(flow);
+	TAILQ_INSERT_TAIL(&ring->flows, flow, in_ring);
+	ring->count++;
+}
+
+static void leave(struct flow_ring *ring, struct flow *flow)
+{
+	TAILQ_REMOVE(&ring->flows, flow, in_ring);
+	flow->left_us = ring->round_us;
+	flow->left_epoch = ring->epoch;
+	if (--ring->count == 0)
+		ring->epoch++;
 }
 
 /* Enters a flow into its ring, or takes it out, as it has work or not; then its parent. */
@@ -63,11 +97,10 @@ static void settle(struct flow *flow)
 		if (active == flow->active)
 			return;
 		flow->active = active;
-		flow->deficit_us = 0;
 		if (active)
-			TAILQ_INSERT_TAIL(ring_of(flow), flow, in_ring);
+			enter(ring_of(flow), flow);
 		else
-			TAILQ_REMOVE(ring_of(flow), flow, in_ring);
+			leave(ring_of(flow), flow);
 	}
 }
 
@@ -95,47 +128,38 @@ void fair_queue_remove(struct flow *flow, struct job *job)
 	settle(flow);
 }
 
-static bool is_alone(const struct flow *flow)
-{
-	return !TAILQ_NEXT(flow, in_ring) && !TAILQ_PREV(flow, flow_ring, in_ring);
-}
-
 /* So many rounds at once that somebody may be served: long tasks leave large overdrafts. */
 static void skip_rounds(struct flow_ring *ring)
 {
 	int64_t most = INT64_MIN;
 	struct flow *flow;
-	TAILQ_FOREACH (flow, ring, in_ring)
+	TAILQ_FOREACH (flow, &ring->flows, in_ring)
 		if (flow->deficit_us > most)
 			most = flow->deficit_us;
-	int64_t rounds = -most / FAIR_QUANTUM_US + 1;
-	TAILQ_FOREACH (flow, ring, in_ring)
-		flow->deficit_us += rounds * FAIR_QUANTUM_US;
+	int64_t quanta_us = (-most / FAIR_QUANTUM_US + 1) * FAIR_QUANTUM_US;
+	TAILQ_FOREACH (flow, &ring->flows, in_ring)
+		flow->deficit_us += quanta_us;
+	ring->round_us += (double)quanta_us;
 }
 
+/* The first that may be served. Each that may not gets its quantum and goes to the end; when all
+ * have, rounds are skipped. */
 static struct flow *ring_peek(struct flow_ring *ring)
 {
-	struct flow *flow = TAILQ_FIRST(ring);
-	if (!flow || flow->deficit_us > 0)
-		return flow;
-	if (is_alone(flow)) {
-		flow->deficit_us = FAIR_QUANTUM_US;
-		return flow;
-	}
-	struct flow *last = TAILQ_LAST(ring, flow_ring);
-	for (;;) {
-		bool all_seen = flow == last;
-		TAILQ_REMOVE(ring, flow, in_ring);
-		TAILQ_INSERT_TAIL(ring, flow, in_ring);
-		flow->deficit_us += FAIR_QUANTUM_US;
-		flow = TAILQ_FIRST(ring);
-		if (flow->deficit_us > 0)
-			return flow;
-		if (all_seen) {
+	struct flow *flow;
+	unsigned seen = 0;
+	while ((flow = TAILQ_FIRST(&ring->flows)) && flow->deficit_us <= 0) {
+		if (seen++ == ring->count) {
 			skip_rounds(ring);
-			last = TAILQ_LAST(ring, flow_ring);
+			seen = 0;
+			continue;
 		}
+		TAILQ_REMOVE(&ring->flows, flow, in_ring);
+		TAILQ_INSERT_TAIL(&ring->flows, flow, in_ring);
+		flow->deficit_us += FAIR_QUANTUM_US;
+		ring->round_us += (double)FAIR_QUANTUM_US / ring->count;
 	}
+	return flow;
 }
 
 struct job *fair_queue_peek(struct fair_queue *queue)
@@ -149,9 +173,16 @@ struct job *fair_queue_peek(struct fair_queue *queue)
 
 void fair_queue_charge(struct flow *flow, int64_t us)
 {
-	for (; flow; flow = flow->parent)
-		if (flow->active)
-			flow->deficit_us -= us;
+	for (; flow; flow = flow->parent) {
+		if (!flow->active)
+			settle_debt(flow);
+		/* Where nobody waits, entering the ring again will find another epoch. */
+		if (!flow->active && ring_of(flow)->count == 0)
+			continue;
+		flow->deficit_us -= us;
+		if (flow->deficit_us < -FAIR_DEBT_MAX_US)
+			flow->deficit_us = -FAIR_DEBT_MAX_US;
+	}
 }
 
 void flows_park(struct flow *session_flows, bool parked)

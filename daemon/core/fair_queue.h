@@ -4,8 +4,9 @@
  * users, within a user over sessions, within a session first come first served.
  *
  * What is shared is workers' time: each round, a flow may use a quantum of microseconds; what a
- * task took is charged when it is known, and an overdraft is worked off in later rounds. A flow
- * alone in its ring owes nobody anything. No operation depends on the number of jobs.
+ * task took is charged when it is known, and an overdraft is worked off in later rounds, also while
+ * the flow itself has nothing waiting: else one that submits a job at a time would never pay. Where
+ * nobody else waits, nobody owes anything. No operation depends on the number of jobs.
  */
 #pragma once
 
@@ -16,17 +17,29 @@
 #include "core/job.h"
 
 #define FAIR_QUANTUM_US 1000
+/* The largest overdraft. A task may have begun long before anybody else came. */
+#define FAIR_DEBT_MAX_US (60 * INT64_C(1000000))
 
-TAILQ_HEAD(flow_ring, flow);
+TAILQ_HEAD(flow_list, flow);
+
+/* The flows with work of one level, whose turn it is first. */
+struct flow_ring {
+	struct flow_list flows;
+	unsigned count;
+	double round_us; /* what each flow could have used since the beginning, by its quanta */
+	uint64_t epoch;  /* how often the ring has become empty, which ends all debts */
+};
 
 /* The share of one user, or of one session of a user, in one queue. */
 struct flow {
 	struct fair_queue *queue;
 	struct flow *parent;        /* a session's: its user's flow; a user's: NULL */
 	struct flow *next_of_owner; /* same user or session, another queue */
-	int64_t deficit_us;         /* what it may still use in this round */
-	bool active;                /* in its ring */
-	bool parked;                /* a session that may not be served now */
+	int64_t deficit_us;         /* what it may still use in this round; negative: its debt */
+	double left_us;             /* while not in its ring: the ring's round_us and epoch then */
+	uint64_t left_epoch;
+	bool active; /* in its ring */
+	bool parked; /* a session that may not be served now */
 	TAILQ_ENTRY(flow) in_ring;
 	struct flow_ring children; /* a user's: sessions with work */
 	struct job_list jobs;      /* a session's */

@@ -124,6 +124,50 @@ static void test_time_used_alone_is_not_worked_off(void **state)
 	assert_in_range(got_us[0], 45000, 55000);
 }
 
+/* Whose single job is served and comes again is out of the ring for a moment each time: that must
+ * not make its long tasks as good as short ones. */
+static void test_job_at_a_time_does_not_make_a_larger_share(void **state)
+{
+	struct fixture *f = *state;
+	const int64_t cost_us[FLOWS] = {50000, 1000, 0, 0};
+	int64_t got_us[FLOWS] = {0};
+	add(f, 0, 0);
+	add(f, 1, 1);
+	for (int i = 0; i < 20000; i++) {
+		struct job *job = fair_queue_peek(&f->queue);
+		int session = session_of(f, job);
+		if (session == 0)
+			fair_queue_remove(f->flows[0], job);
+		fair_queue_charge(f->flows[session], cost_us[session]);
+		got_us[session] += cost_us[session];
+		if (session == 0)
+			fair_queue_push(f->flows[0], job);
+	}
+	assert_in_range(got_us[0], got_us[1] * 9 / 10, got_us[1] * 11 / 10);
+}
+
+/* Likewise, what is found to have taken long only when nothing of it waits. */
+static void test_debts_end_with_the_wait_of_others(void **state)
+{
+	struct fixture *f = *state;
+	add(f, 0, 0);
+	add(f, 1, 1);
+	fair_queue_remove(f->flows[0], &f->jobs[0][0]);
+	fair_queue_charge(f->flows[0], 10000);
+	fair_queue_push(f->flows[0], &f->jobs[0][0]);
+	for (int i = 0; i < 9; i++) {
+		assert_ptr_equal(fair_queue_peek(&f->queue), &f->jobs[1][0]);
+		fair_queue_charge(f->flows[1], FAIR_QUANTUM_US);
+	}
+	/* Nobody waits any more, so nobody owes anything. */
+	fair_queue_remove(f->flows[0], &f->jobs[0][0]);
+	fair_queue_charge(f->flows[0], 10000000);
+	fair_queue_remove(f->flows[1], &f->jobs[1][0]);
+	fair_queue_push(f->flows[0], &f->jobs[0][0]);
+	fair_queue_push(f->flows[1], &f->jobs[1][0]);
+	assert_ptr_equal(fair_queue_peek(&f->queue), &f->jobs[0][0]);
+}
+
 static void test_refund_of_an_estimate_counts(void **state)
 {
 	struct fixture *f = *state;
@@ -169,6 +213,8 @@ int main(void)
 		TEST(test_users_share_time_not_tasks),
 		TEST(test_many_sessions_do_not_make_a_larger_share),
 		TEST(test_time_used_alone_is_not_worked_off),
+		TEST(test_job_at_a_time_does_not_make_a_larger_share),
+		TEST(test_debts_end_with_the_wait_of_others),
 		TEST(test_refund_of_an_estimate_counts),
 		TEST(test_parked_session_is_passed_over_and_keeps_its_place),
 	};
