@@ -131,7 +131,8 @@ static void write_result_push(struct peer *peer, const struct action *action)
 void peer_execute(struct peer *peer, const struct action *action)
 {
 	struct procpool_writer *w = peer_writer(peer);
-	if (peer->ended)
+	/* Nothing comes after the error with which a connection closes. */
+	if (peer->ended || peer->farewell)
 		return;
 	switch (action->type) {
 	case ACTION_REPLY:
@@ -311,6 +312,8 @@ void peer_check_blocked(struct peer *peer)
 	ev_io_start(peer->server->loop, &peer->reader);
 	if (input_paused(&peer->input))
 		receive(peer);
+	else
+		watch_frame(peer);
 }
 
 /* ---- watchers ---- */

@@ -221,10 +221,11 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 	(void)events;
 	do {
 		free_ended(server);
-		check_blocked(server);
 		core_schedule(&server->core, server->now_us);
 		server_execute(server);
 		flush_dirty(server);
+		/* Last, because no event may follow what was flushed. */
+		check_blocked(server);
 	} while (has_more(server));
 	open_when_settled(server);
 	set_timer(server);

@@ -230,6 +230,15 @@ def test_a_value_larger_than_the_output_of_a_session_is_delivered(daemon):
     assert client.call("apply", "demo.echo", [b"x" * 1000000]) == b"x" * 1000000
 
 
+def test_a_message_begun_must_end_although_output_was_full(daemon):
+    """The time of a message does not run while its connection is not read, but it does again afterwards."""
+    client = daemon(limits={"output_bytes_session": 1000, "frame_seconds": 1}).connect()
+    client.send(pack([0, 1, "apply", ["demo.echo", [b"x" * 2000]]]) + b"\x94\x00")
+    assert len(client.response(1)) == 2000
+    assert client.push("error")[0]["code"] == "bad-request"
+    client.closed()
+
+
 def test_output_of_a_user_is_limited_and_others_are_served(daemon):
     server = daemon(limits={"output_bytes_user": 500000, "output_bytes_session": 400000})
     greedy = [server.connect() for _ in range(5)]
