@@ -9,10 +9,13 @@
 /* What a message, and each task in it, costs a worker beyond the function itself. */
 #define MESSAGE_OVERHEAD_US 0.3
 #define TASK_OVERHEAD_US    0.02
+/* What passing their arguments costs: for large ones, by far the most. */
+#define BYTE_US 0.001
 
-static double tasks_us(const struct function *function, uint32_t tasks)
+static double tasks_us(const struct function *function, uint32_t tasks, size_t bytes)
 {
-	return MESSAGE_OVERHEAD_US + (function->mean_us + TASK_OVERHEAD_US) * tasks;
+	return MESSAGE_OVERHEAD_US + (function->mean_us + TASK_OVERHEAD_US) * tasks +
+	       BYTE_US * (double)bytes;
 }
 
 /* Whether the worker has said nothing for so long that nothing more should wait behind what it
@@ -27,7 +30,7 @@ static struct worker *least_busy(struct pool *pool, const struct function *funct
 				 uint64_t now_us)
 {
 	struct worker *best = NULL, *worker;
-	double room_us = SCHEDULER_AHEAD_US - tasks_us(function, 1);
+	double room_us = SCHEDULER_AHEAD_US - tasks_us(function, 1, 0);
 	/* Of a function that was never measured nothing is sent ahead. */
 	if (function->samples == 0 || room_us < 0)
 		return NULL;
@@ -64,8 +67,10 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 {
 	struct core *core = pool->core;
 	struct range range = job_take(job, chunk_tasks(pool, worker, job), CHUNK_BYTES_MAX);
-	double estimate_us = job->function->samples > 0 ? tasks_us(job->function, range.count)
-							: 2 * SCHEDULER_AHEAD_US;
+	size_t bytes = range.size + job->kwargs_size;
+	double estimate_us = job->function->samples > 0
+				     ? tasks_us(job->function, range.count, bytes)
+				     : 2 * SCHEDULER_AHEAD_US;
 	struct chunk *chunk = worker_push(worker, job, range, estimate_us, now_us);
 
 	bool first = job->state == JOB_WAITING;

@@ -146,6 +146,19 @@ static void test_busy_worker_with_the_least_to_do_is_sent_more(void **state)
 	end(&f);
 }
 
+/* They take long to arrive, whatever the function then does. */
+static void test_nothing_is_sent_ahead_behind_large_arguments(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE);
+	measure(&f, "t.short", 10);
+	struct call call = {.function = "t.short", .padding = 1 << 20};
+	assert_int_not_equal(world_submit(f.world, f.session, call, NULL), 0);
+	apply(&f, "t.short");
+	assert_int_equal(pending(&f, 0), 1);
+	end(&f);
+}
+
 /* ---- chunks ---- */
 
 static uint32_t first_chunk(struct fixture *f, unsigned place)
@@ -334,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_long_or_unknown_tasks_are_not_sent_ahead),
 		cmocka_unit_test(test_nothing_is_sent_ahead_without_a_page),
 		cmocka_unit_test(test_busy_worker_with_the_least_to_do_is_sent_more),
+		cmocka_unit_test(test_nothing_is_sent_ahead_behind_large_arguments),
 		cmocka_unit_test(test_chunks_are_as_asked),
 		cmocka_unit_test(test_chunks_are_single_while_nothing_is_known),
 		cmocka_unit_test(test_chunks_are_single_without_a_page),

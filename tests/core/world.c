@@ -119,9 +119,15 @@ void world_block(struct world *world, struct session *session, bool blocked)
 static void write_message(struct procpool_writer *w, const struct call *call)
 {
 	procpool_writer_init(w);
-	procpool_write_array(w, call->map ? call->count : 1);
-	for (uint32_t i = 0; i < (call->map ? call->count : 1); i++)
+	uint32_t count = call->map ? call->count : 1;
+	procpool_write_array(w, count + (call->padding > 0));
+	for (uint32_t i = 0; i < count; i++)
 		procpool_write_uint(w, call->first_item + i);
+	if (call->padding > 0) {
+		void *padding = calloc(call->padding, 1);
+		procpool_write_bytes(w, padding, call->padding);
+		free(padding);
+	}
 	assert_int_equal(w->error, 0);
 }
 

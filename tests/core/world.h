@@ -117,6 +117,7 @@ struct call {
 	uint64_t first_item;
 	uint32_t count; /* of a map */
 	uint32_t chunksize;
+	uint32_t padding; /* bytes of a second argument, unless it is a map */
 	bool map, async, collect, stream, detach;
 	bool shared; /* the message comes in a blob, not as borrowed bytes */
 };
