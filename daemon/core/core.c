@@ -238,8 +238,9 @@ void core_timers(struct core *core, uint64_t now_us)
 			scheduler_rebalance(container_of(timer, struct pool, rebalance_timer),
 					    now_us);
 			break;
-		case TIMER_START:
-			pool_kill_worker(container_of(timer, struct worker, start_timer), now_us);
+		case TIMER_WORKER:
+			pool_worker_overdue(container_of(timer, struct worker, deadline_timer),
+					    now_us);
 			break;
 		case TIMER_RETENTION:
 			core_expire_kept(core, container_of(timer, struct user, retention_timer),

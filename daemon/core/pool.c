@@ -11,6 +11,7 @@
 
 #define FUNCTIONS_MAX    65536U
 #define START_TIMEOUT_US (60 * UINT64_C(1000000))
+#define END_TIMEOUT_US   (60 * UINT64_C(1000000))
 #define RETRY_FIRST_US   UINT64_C(100000)
 #define RETRY_MAX_US     (30 * UINT64_C(1000000))
 /* Deaths at start that say nothing of themselves, in a row, before callers are told to give up. */
@@ -142,14 +143,14 @@ static struct worker *add_worker(struct pool *pool, uint64_t now_us)
 	else
 		TAILQ_INSERT_TAIL(&pool->workers, worker, in_pool);
 	pool->worker_count++;
-	timer_heap_set(&pool->core->timers, &worker->start_timer, now_us + START_TIMEOUT_US);
+	timer_heap_set(&pool->core->timers, &worker->deadline_timer, now_us + START_TIMEOUT_US);
 	return worker;
 }
 
 static void remove_worker(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
-	timer_heap_clear(&pool->core->timers, &worker->start_timer);
+	timer_heap_clear(&pool->core->timers, &worker->deadline_timer);
 	TAILQ_REMOVE(&pool->workers, worker, in_pool);
 	pool->worker_count--;
 	worker_destroy(worker);
@@ -386,7 +387,7 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 	worker->pid = pid;
 	worker->was_ready = true;
 	worker_step(worker, WORKER_READY, now_us);
-	timer_heap_clear(&pool->core->timers, &worker->start_timer);
+	timer_heap_clear(&pool->core->timers, &worker->deadline_timer);
 	TAILQ_INSERT_TAIL(&pool->idle, worker, in_idle);
 	pool->ready_count++;
 	pool->failures = 0;
@@ -430,6 +431,17 @@ void pool_stop_worker(struct worker *worker, uint64_t now_us)
 
 void pool_kill_worker(struct worker *worker, uint64_t now_us)
 {
-	if (worker->state != WORKER_LOST)
-		end_worker(worker, ACTION_KILL_WORKER, now_us);
+	if (worker->state == WORKER_LOST)
+		return;
+	end_worker(worker, ACTION_KILL_WORKER, now_us);
+	timer_heap_set(&worker->pool->core->timers, &worker->deadline_timer,
+		       now_us + END_TIMEOUT_US);
+}
+
+void pool_worker_overdue(struct worker *worker, uint64_t now_us)
+{
+	if (worker->state == WORKER_STARTING)
+		pool_kill_worker(worker, now_us);
+	else
+		pool_kill_runtime(worker->pool);
 }

@@ -121,6 +121,9 @@ void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t n
 /* Ends the worker: told to (it finishes what it was sent), or at once. */
 void pool_stop_worker(struct worker *worker, uint64_t now_us);
 void pool_kill_worker(struct worker *worker, uint64_t now_us);
+/* It was not ready in time, and is killed; or it was killed and nobody says that it has gone: then
+ * the spawner does not do its work, and is replaced. */
+void pool_worker_overdue(struct worker *worker, uint64_t now_us);
 
 /* Ends the spawner, if there is one: told to, when its workers have ended; or at once, and they
  * with it. */

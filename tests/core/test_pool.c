@@ -246,6 +246,25 @@ static void test_start_that_takes_too_long_is_ended(void **state)
 
 /* ---- the end of a spawner ---- */
 
+static void test_spawner_that_does_not_tell_of_an_end_is_replaced(void **state)
+{
+	(void)state;
+	struct fixture f = begin(FAKE_FORK);
+	fake_loaded(f.world, f.runtime);
+	for (int i = 0; i < 2; i++)
+		fake_ready(f.world, world_worker(f.world, (unsigned)i));
+	pool_kill_worker(world_worker(f.world, 0)->worker, f.world->now_us);
+	world_advance(f.world, 59 * SECOND);
+	assert_false(f.runtime->told_to_die);
+	world_advance(f.world, SECOND);
+	assert_true(f.runtime->told_to_die);
+	fake_exit(f.world, f.runtime, NULL, false);
+	world_advance(f.world, SECOND);
+	fake_loaded(f.world, f.runtime);
+	assert_int_equal(worker_count(&f), 2);
+	end(&f);
+}
+
 static void test_spawner_that_ends_takes_its_workers_and_is_replaced(void **state)
 {
 	(void)state;
@@ -285,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_initializer_that_fails_in_one_of_the_workers_fails_nothing),
 		cmocka_unit_test(test_silent_failures_are_given_up_after_three),
 		cmocka_unit_test(test_spawner_that_dies_of_every_fork_is_given_up),
+		cmocka_unit_test(test_spawner_that_does_not_tell_of_an_end_is_replaced),
 		cmocka_unit_test(test_start_that_takes_too_long_is_ended),
 		cmocka_unit_test(test_spawner_that_ends_takes_its_workers_and_is_replaced),
 	};
