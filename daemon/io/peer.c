@@ -13,6 +13,9 @@
 #include "io/server.h"
 #include "proto/request.h"
 
+/* How long the requests of one peer are handled before it is others' turn. */
+#define TURN_US 2000
+
 /* ---- output ---- */
 
 struct procpool_writer *peer_writer(struct peer *peer)
@@ -234,9 +237,23 @@ static void handle_too_large(struct peer *peer, const struct frame *frame)
 	}
 }
 
+/* The rest of what was received waits for the next turn, so that nobody waits for all of it. */
+static int yield(struct peer *peer)
+{
+	struct server *server = peer->server;
+	if (!peer->eager) {
+		peer->eager = true;
+		TAILQ_INSERT_TAIL(&server->eager_peers, peer, in_eager);
+		ev_idle_start(server->loop, &server->go_on);
+		ev_io_stop(server->loop, &peer->reader);
+	}
+	return input_pause(&peer->input) < 0 ? -ENOMEM : FRAME_MORE;
+}
+
 /* Splits what was received. Returns the last status of the input. */
 static int handle_frames(struct peer *peer)
 {
+	uint64_t end_us = server_clock_us() + TURN_US;
 	struct frame frame;
 	int r;
 	for (;;) {
@@ -252,6 +269,8 @@ static int handle_frames(struct peer *peer)
 			return FRAME_MORE;
 		if (peer->blocked)
 			return input_pause(&peer->input) < 0 ? -ENOMEM : FRAME_MORE;
+		if (server_clock_us() >= end_us)
+			return yield(peer);
 	}
 }
 
@@ -297,6 +316,24 @@ static void receive(struct peer *peer)
 	}
 	if (!peer->ended && !peer->blocked && !peer->farewell)
 		watch_frame(peer);
+}
+
+static void leave_eager(struct peer *peer)
+{
+	if (!peer->eager)
+		return;
+	peer->eager = false;
+	TAILQ_REMOVE(&peer->server->eager_peers, peer, in_eager);
+}
+
+void peer_go_on(struct peer *peer)
+{
+	leave_eager(peer);
+	if (peer->ended || peer->farewell || peer->blocked)
+		return;
+	ev_io_start(peer->server->loop, &peer->reader);
+	if (input_paused(&peer->input))
+		receive(peer);
 }
 
 void peer_check_blocked(struct peer *peer)
@@ -420,6 +457,7 @@ void peer_destroy(struct peer *peer)
 		TAILQ_REMOVE(&server->dirty_peers, peer, in_dirty);
 	if (peer->blocked)
 		TAILQ_REMOVE(&server->blocked_peers, peer, in_blocked);
+	leave_eager(peer);
 	account_release(&peer->session->account, RESOURCE_OUTPUT_BYTES, peer->charged_output);
 	core_session_close(&server->core, peer->session, server->now_us);
 	output_fini(&peer->output);

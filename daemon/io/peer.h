@@ -36,11 +36,13 @@ struct peer {
 	bool dirty;
 	bool blocked;
 	bool ended;
+	bool eager;    /* has more to be handled, in the next turn */
 	bool farewell; /* ends when its output is sent */
 
 	TAILQ_ENTRY(peer) in_server;
 	TAILQ_ENTRY(peer) in_dirty;
 	TAILQ_ENTRY(peer) in_blocked;
+	TAILQ_ENTRY(peer) in_eager;
 	TAILQ_ENTRY(peer) in_ended;
 };
 
@@ -69,6 +71,9 @@ void peer_execute(struct peer *peer, const struct action *action);
 
 /* Sends what it can. */
 void peer_flush(struct peer *peer);
+
+/* Handles more of what an eager peer has sent. */
+void peer_go_on(struct peer *peer);
 
 /* Serves a blocked peer again if its output has become small enough. */
 void peer_check_blocked(struct peer *peer);

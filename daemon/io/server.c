@@ -20,7 +20,7 @@
 /* Connections accepted in one turn, so that a storm of them delays nobody. */
 #define ACCEPTS_PER_TURN 64
 
-static uint64_t monotonic_us(void)
+uint64_t server_clock_us(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -208,7 +208,7 @@ static void set_timer(struct server *server)
 	ev_timer_stop(server->loop, &server->timer);
 	if (next_us == TIME_NEVER)
 		return;
-	uint64_t now_us = monotonic_us();
+	uint64_t now_us = server_clock_us();
 	double delay = next_us > now_us ? (double)(next_us - now_us) / 1e6 : 0.;
 	ev_now_update(server->loop);
 	ev_timer_set(&server->timer, delay, 0.);
@@ -233,10 +233,31 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 		ev_break(loop, EVBREAK_ALL);
 }
 
+static void serve_eager(struct server *server)
+{
+	struct peer *peer, *last = TAILQ_LAST(&server->eager_peers, peer_list);
+	/* Each once: they may be eager again. */
+	while ((peer = TAILQ_FIRST(&server->eager_peers))) {
+		peer_go_on(peer);
+		if (peer == last)
+			break;
+	}
+	if (TAILQ_EMPTY(&server->eager_peers))
+		ev_idle_stop(server->loop, &server->go_on);
+}
+
+/* Before all other events of the turn. */
 static void on_check(struct ev_loop *loop, ev_check *watcher, int events)
 {
+	struct server *server = container_of(watcher, struct server, check);
 	(void)loop, (void)events;
-	container_of(watcher, struct server, check)->now_us = monotonic_us();
+	server->now_us = server_clock_us();
+	serve_eager(server);
+}
+
+static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events)
+{
+	(void)loop, (void)watcher, (void)events;
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -398,11 +419,12 @@ int server_init(struct server *server, const struct config *config)
 	TAILQ_INIT(&server->peers);
 	TAILQ_INIT(&server->dirty_peers);
 	TAILQ_INIT(&server->blocked_peers);
+	TAILQ_INIT(&server->eager_peers);
 	TAILQ_INIT(&server->ended_peers);
 	TAILQ_INIT(&server->channels);
 	TAILQ_INIT(&server->dirty_channels);
 	TAILQ_INIT(&server->ended_channels);
-	server->now_us = server->started_us = monotonic_us();
+	server->now_us = server->started_us = server_clock_us();
 	server->timer_us = TIME_NEVER;
 	server->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	server->scratch = malloc(sizeof(*server->scratch));
@@ -417,6 +439,7 @@ int server_init(struct server *server, const struct config *config)
 	ev_prepare_start(server->loop, &server->prepare);
 	ev_check_init(&server->check, on_check);
 	ev_check_start(server->loop, &server->check);
+	ev_idle_init(&server->go_on, on_idle);
 	ev_init(&server->timer, on_timer);
 	ev_init(&server->trim_timer, on_trim);
 	watch_signals(server);

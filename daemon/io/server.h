@@ -53,6 +53,7 @@ struct server {
 	struct peer_list peers;
 	struct peer_list dirty_peers;
 	struct peer_list blocked_peers;
+	struct peer_list eager_peers; /* have used up their time of this turn */
 	struct peer_list ended_peers;
 	struct channel_list channels;
 	struct channel_list dirty_channels;
@@ -60,6 +61,7 @@ struct server {
 
 	ev_prepare prepare;
 	ev_check check;
+	ev_idle go_on; /* active while peers are eager: the loop does not sleep */
 	ev_periodic no_wakeup;
 	ev_timer trim_timer; /* gives memory back when a busy time is over */
 	uint64_t busy_bytes; /* received since it last did */
@@ -87,6 +89,9 @@ char *const *server_runtime_argv(const struct server *server, const struct pool 
 
 /* So many bytes were received. */
 void server_received(struct server *server, uint64_t bytes);
+
+/* Now; server->now_us is when the turn began. */
+uint64_t server_clock_us(void);
 
 /* A descriptor was closed: there may be room for a connection again. */
 void server_descriptor_freed(struct server *server);

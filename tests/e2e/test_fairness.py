@@ -2,6 +2,8 @@
 """Fair share between sessions, told by the order in which tasks leave their marks: no clock decides."""
 
 import pytest
+from procpoold import eventually
+from rpc import pack
 
 
 @pytest.fixture
@@ -90,3 +92,20 @@ def test_a_session_that_sends_large_arguments_does_not_starve_another(queue, mar
     held.release()
     assert [second.response(msgid) for msgid in small] == list(range(1, 201))
     assert [first.response(msgid) for msgid in large] == [1 << 20] * 20
+
+
+def test_requests_that_cost_much_are_handled_in_turns(daemon):
+    """Searches through thousands of jobs, sent at once, do not make another session wait for the last."""
+    server, searches = daemon(), 3000
+    first, second = server.connect(), server.connect()
+    ids = [first.request("apply_async", "demo.inc", [1]) for _ in range(3000)]
+    for msgid in ids:
+        first.response(msgid)
+    second.call("wait", first.call("apply_async", "demo.inc", [1]))
+    eventually(lambda: second.call("stats")["jobs"]["retained"] == 3001)
+    first.quiet()
+    first.sock.setblocking(True)
+    first.sock.sendall(pack([0, 1, "jobs", [{"state": "waiting"}]]) * searches)
+    second.call("ping")
+    answered = len(first.sock.recv(1 << 20)) // len(pack([1, 1, None, []]))
+    assert answered < searches
