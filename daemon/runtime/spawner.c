@@ -316,6 +316,8 @@ static int begin(struct spawner *spawner)
 static int watch_children(struct spawner *spawner)
 {
 	sigset_t child;
+	/* A module that ignores it would have the kernel reap the workers, and nobody tell. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &child, NULL) < 0)

@@ -205,6 +205,13 @@ static int initialize(struct procpool_call *call)
 	return what[0] == '/' ? append(call, what, "initialized") : 0;
 }
 
+/* Before the daemon is told of any function. */
+__attribute__((constructor)) static void load(void)
+{
+	if (getenv("PROBE_IGNORES_CHILDREN"))
+		signal(SIGCHLD, SIG_IGN);
+}
+
 static void finalize(void)
 {
 	const char *path = getenv("PROBE_FINALIZED");
