@@ -46,6 +46,11 @@ void function_table_fini(struct function_table *table)
 	}
 }
 
+size_t function_table_count(const struct function_table *table)
+{
+	return HASH_COUNT(table->by_name);
+}
+
 struct function *function_table_find(const struct function_table *table, const char *name,
 				     size_t name_size)
 {

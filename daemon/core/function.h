@@ -35,6 +35,8 @@ int function_table_add(struct function_table *table, struct pool *pool, const ch
 		       size_t name_size, const char *doc, size_t doc_size);
 void function_table_fini(struct function_table *table);
 
+size_t function_table_count(const struct function_table *table);
+
 /* NULL if there is none. */
 struct function *function_table_find(const struct function_table *table, const char *name,
 				     size_t name_size);

@@ -330,6 +330,10 @@ static bool add_function(struct pool *pool, struct procpool_value function)
 		return false;
 	if (name_size == 0 || name_size > pool->core->limits.name_bytes)
 		return false;
+	/* Those of processes before stay known: jobs refer to them. */
+	if (function_table_count(&pool->functions) >= FUNCTIONS_MAX &&
+	    !function_table_find(&pool->functions, name, name_size))
+		return false;
 	return function_table_add(&pool->functions, pool, name, name_size, doc, doc_size) == 0;
 }
 
