@@ -153,10 +153,9 @@ static void stop_pool(struct pool *pool, uint64_t now_us)
 		else if (worker->pending == 0)
 			pool_stop_worker(worker, now_us);
 	}
-	if (core->grace_over)
-		pool_kill_runtime(pool);
-	else if (TAILQ_EMPTY(&pool->workers))
-		pool_stop_runtime(pool);
+	/* A spawner sees its workers' ends through: killed before, it would leave them dying. */
+	if (TAILQ_EMPTY(&pool->workers))
+		pool_stop_runtime(pool, now_us);
 }
 
 /* What workers were sent ahead waits again, and so fails with what waits. */
@@ -239,8 +238,7 @@ void core_timers(struct core *core, uint64_t now_us)
 					    now_us);
 			break;
 		case TIMER_WORKER:
-			pool_worker_overdue(container_of(timer, struct worker, deadline_timer),
-					    now_us);
+			pool_worker_overdue(container_of(timer, struct worker, deadline), now_us);
 			break;
 		case TIMER_RETENTION:
 			core_expire_kept(core, container_of(timer, struct user, retention_timer),

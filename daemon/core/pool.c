@@ -11,9 +11,12 @@
 
 #define FUNCTIONS_MAX    65536U
 #define START_TIMEOUT_US (60 * UINT64_C(1000000))
-#define END_TIMEOUT_US   (60 * UINT64_C(1000000))
-#define RETRY_FIRST_US   UINT64_C(100000)
-#define RETRY_MAX_US     (30 * UINT64_C(1000000))
+/* From the end of a process's channel, or its word that it failed, to its exit. */
+#define EXIT_TIMEOUT_US (2 * UINT64_C(1000000))
+/* From the order to kill a worker to the spawner's word that it has ended. */
+#define KILL_TIMEOUT_US (5 * UINT64_C(1000000))
+#define RETRY_FIRST_US  UINT64_C(100000)
+#define RETRY_MAX_US    (30 * UINT64_C(1000000))
 /* Deaths at start that say nothing of themselves, in a row, before callers are told to give up. */
 #define SILENT_FAILURES_MAX 3
 
@@ -125,6 +128,11 @@ static void publish_worker(struct worker *worker, const struct worker_end *end)
 
 /* ---- starting ---- */
 
+static void set_deadline(struct worker *worker, uint64_t at_us)
+{
+	timer_heap_set(&worker->pool->core->timers, &worker->deadline, at_us);
+}
+
 static struct worker *add_worker(struct pool *pool, uint64_t now_us)
 {
 	unsigned number = 1;
@@ -143,14 +151,14 @@ static struct worker *add_worker(struct pool *pool, uint64_t now_us)
 	else
 		TAILQ_INSERT_TAIL(&pool->workers, worker, in_pool);
 	pool->worker_count++;
-	timer_heap_set(&pool->core->timers, &worker->deadline_timer, now_us + START_TIMEOUT_US);
+	set_deadline(worker, now_us + START_TIMEOUT_US);
 	return worker;
 }
 
 static void remove_worker(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
-	timer_heap_clear(&pool->core->timers, &worker->deadline_timer);
+	timer_heap_clear(&pool->core->timers, &worker->deadline);
 	TAILQ_REMOVE(&pool->workers, worker, in_pool);
 	pool->worker_count--;
 	worker_destroy(worker);
@@ -209,28 +217,35 @@ static void start_failed(struct pool *pool, struct outcome error, bool explained
 
 void pool_retry(struct pool *pool, uint64_t now_us)
 {
-	if (pool->runtime == RUNTIME_STARTING) {
-		/* It had its time to load; its exit goes on from here. */
+	if (pool->runtime == RUNTIME_STARTING || pool->leaving) {
+		/* It had its time to load, or to exit; its exit goes on from here. */
 		core_add_action(pool->core, ACTION_KILL_RUNTIME)->pool = pool;
 		return;
 	}
 	pool_fill(pool, now_us);
 }
 
-void pool_stop_runtime(struct pool *pool)
+void pool_runtime_leaves(struct pool *pool, uint64_t now_us)
 {
-	if (pool->runtime != RUNTIME_STARTING && pool->runtime != RUNTIME_READY)
+	if (pool->leaving || (pool->runtime != RUNTIME_STARTING && pool->runtime != RUNTIME_READY))
 		return;
-	runtime_step(pool, RUNTIME_STOP);
-	core_add_action(pool->core, ACTION_STOP_RUNTIME)->pool = pool;
+	pool->leaving = true;
+	timer_heap_set(&pool->core->timers, &pool->retry_timer, now_us + EXIT_TIMEOUT_US);
 }
 
-void pool_kill_runtime(struct pool *pool)
+void pool_stop_runtime(struct pool *pool, uint64_t now_us)
 {
-	if (!pool_has_runtime(pool))
+	struct core *core = pool->core;
+	bool told = pool->runtime == RUNTIME_STOPPING;
+	if (!pool_has_runtime(pool) || pool->leaving)
 		return;
 	runtime_step(pool, RUNTIME_STOP);
-	core_add_action(pool->core, ACTION_KILL_RUNTIME)->pool = pool;
+	if (!told)
+		core_add_action(core, ACTION_STOP_RUNTIME)->pool = pool;
+	if (!core->grace_over)
+		return;
+	pool->leaving = true;
+	timer_heap_set(&core->timers, &pool->retry_timer, told ? now_us : now_us + EXIT_TIMEOUT_US);
 }
 
 bool pool_has_runtime(const struct pool *pool)
@@ -355,7 +370,7 @@ bool pool_loaded(struct pool *pool, struct procpool_value functions, uint64_t no
 {
 	if (!add_functions(pool, functions))
 		return false;
-	if (pool->runtime == RUNTIME_STARTING) {
+	if (pool->runtime == RUNTIME_STARTING && !pool->leaving) {
 		runtime_step(pool, RUNTIME_LOADED);
 		timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 		pool_fill(pool, now_us);
@@ -367,6 +382,7 @@ void pool_runtime_exited(struct pool *pool, struct outcome error, bool transient
 {
 	bool was_starting = pool->runtime == RUNTIME_STARTING;
 	runtime_step(pool, RUNTIME_EXIT);
+	pool->leaving = false;
 	timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 	/* A spawner whose workers never were ready has loaded, but did not start anything. */
 	if (was_starting || (pool->ready_count == 0 && !pool->core->stopping))
@@ -391,14 +407,15 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 	worker->pid = pid;
 	worker->was_ready = true;
 	worker_step(worker, WORKER_READY, now_us);
-	timer_heap_clear(&pool->core->timers, &worker->deadline_timer);
+	timer_heap_clear(&pool->core->timers, &worker->deadline);
 	TAILQ_INSERT_TAIL(&pool->idle, worker, in_idle);
 	pool->ready_count++;
 	pool->failures = 0;
 	bool recovered = pool->failure.value.size > 0;
 	if (recovered) {
 		outcome_fini(&pool->failure);
-		timer_heap_clear(&pool->core->timers, &pool->retry_timer);
+		if (!pool->leaving)
+			timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 		pool_fill(pool, now_us);
 	}
 	if (recovered || pool->ready_count == 1)
@@ -410,8 +427,8 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
-	bool explained = end.error.value.size > 0;
-	struct outcome error = explained ? end.error : describe_failed_start(worker, &end);
+	bool said = end.error.value.size > 0, explained = said || end.reason;
+	struct outcome error = said ? end.error : describe_failed_start(worker, &end);
 	if (worker_gone(worker, &end, now_us) || pool->core->stopping)
 		outcome_fini(&error);
 	else
@@ -437,15 +454,25 @@ void pool_kill_worker(struct worker *worker, uint64_t now_us)
 {
 	if (worker->state == WORKER_LOST)
 		return;
+	if (!worker->killed)
+		set_deadline(worker, now_us + KILL_TIMEOUT_US);
+	worker->killed = true;
 	end_worker(worker, ACTION_KILL_WORKER, now_us);
-	timer_heap_set(&worker->pool->core->timers, &worker->deadline_timer,
-		       now_us + END_TIMEOUT_US);
+}
+
+void pool_worker_leaves(struct worker *worker, uint64_t now_us)
+{
+	if (worker->state == WORKER_STOPPING || worker->state == WORKER_LOST)
+		return;
+	set_deadline(worker, now_us + EXIT_TIMEOUT_US);
+	end_worker(worker, ACTION_STOP_WORKER, now_us);
 }
 
 void pool_worker_overdue(struct worker *worker, uint64_t now_us)
 {
-	if (worker->state == WORKER_STARTING)
+	struct pool *pool = worker->pool;
+	if (!worker->killed)
 		pool_kill_worker(worker, now_us);
-	else
-		pool_kill_runtime(worker->pool);
+	else if (pool_has_runtime(pool))
+		core_add_action(pool->core, ACTION_KILL_RUNTIME)->pool = pool;
 }

@@ -54,7 +54,8 @@ struct pool {
 	const struct pool_spec *spec;
 	struct channel *channel; /* the spawner's, for whoever executes actions; NULL: none */
 	enum runtime_state runtime;
-	bool page; /* its workers use the page */
+	bool leaving; /* its first process is about to exit, or is killed by retry_timer */
+	bool page;    /* its workers use the page */
 
 	struct function_table functions;
 	bool loaded; /* functions are known */
@@ -125,10 +126,24 @@ void pool_kill_worker(struct worker *worker, uint64_t now_us);
  * the spawner does not do its work, and is replaced. */
 void pool_worker_overdue(struct worker *worker, uint64_t now_us);
 
-/* Ends the spawner, if there is one: told to, when its workers have ended; or at once, and they
- * with it. */
-void pool_stop_runtime(struct pool *pool);
-void pool_kill_runtime(struct pool *pool);
+/*
+ * The worker, or the runtime's first process, has ended its channel or said that it failed: it has
+ * a moment to exit by itself, so that its own exit status is told and not that of being killed.
+ */
+void pool_worker_leaves(struct worker *worker, uint64_t now_us);
+void pool_runtime_leaves(struct pool *pool, uint64_t now_us);
+
+/*
+ * Its deadline is over: it is killed; or where it was, and the spawner has not told its end, the
+ * spawner is, and its workers with it: who waits for the worker's task must not wait for ever.
+ */
+void pool_worker_overdue(struct worker *worker, uint64_t now_us);
+
+/*
+ * Ends the spawner, if there is one, whose workers have ended: told to; when the grace period is
+ * over, also killed if it does not exit.
+ */
+void pool_stop_runtime(struct pool *pool, uint64_t now_us);
 /* Whether a process that is not a worker is there, or is being started. */
 bool pool_has_runtime(const struct pool *pool);
 

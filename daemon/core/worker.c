@@ -51,7 +51,7 @@ struct worker *worker_create(struct pool *pool, unsigned number, uint64_t now_us
 	worker->pool = pool;
 	worker->number = number;
 	worker->since_us = now_us;
-	worker->deadline_timer.kind = TIMER_WORKER;
+	worker->deadline.kind = TIMER_WORKER;
 	worker->oldest_seq = worker->next_seq = 1;
 	return worker;
 }
@@ -60,7 +60,7 @@ void worker_destroy(struct worker *worker)
 {
 	if (!worker)
 		return;
-	assert(worker->pending == 0 && worker->deadline_timer.place == 0);
+	assert(worker->pending == 0 && worker->deadline.place == 0);
 	free(worker->chunks);
 	free(worker);
 }

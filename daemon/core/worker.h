@@ -58,9 +58,10 @@ struct worker {
 	pid_t pid;               /* 0: not known yet */
 	enum worker_state state;
 	bool was_ready;
-	uint64_t since_us;           /* entered its state */
-	struct page *page;           /* NULL: it has none */
-	struct timer deadline_timer; /* to be ready; when killed, to be gone */
+	bool killed;           /* its end was ordered, not asked for */
+	uint64_t since_us;     /* entered its state */
+	struct page *page;     /* NULL: it has none */
+	struct timer deadline; /* by when it has to be ready, or gone */
 
 	struct chunk *chunks; /* PAGE_SLOTS of them: that of message seq is at seq % PAGE_SLOTS */
 	uint32_t oldest_seq;  /* first that may be pending */

@@ -83,6 +83,8 @@ void channel_kill(struct channel *channel)
 {
 	if (channel->ended)
 		return;
+	if (channel->hung_up && !channel->end.reason)
+		channel->end.reason = "closed its channel and did not exit";
 	if (channel->process.pid > 0) {
 		process_signal(&channel->process, SIGKILL);
 	} else if (channel->worker && channel->pool->channel) {
@@ -212,14 +214,18 @@ static struct outcome runtime_error(struct channel *channel)
 		return error;
 	if (channel->reason)
 		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: %s", name, channel->reason);
+	const char *when =
+		channel->loaded ? "before any of its workers was ready" : "while it loaded";
+	if (end->reason)
+		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: its runtime %s %s", name,
+				     end->reason, when);
 	if (end->signal)
-		return error_outcome(
-			ERR_INITIALIZER_FAILED,
-			"pool %s: its runtime was ended by signal %d (%s) while it loaded", name,
-			end->signal, strsignal(end->signal));
+		return error_outcome(ERR_INITIALIZER_FAILED,
+				     "pool %s: its runtime was ended by signal %d (%s) %s", name,
+				     end->signal, strsignal(end->signal), when);
 	return error_outcome(ERR_INITIALIZER_FAILED,
-			     "pool %s: its runtime exited with status %d while it loaded", name,
-			     end->exit_status);
+			     "pool %s: its runtime exited with status %d %s", name,
+			     end->exit_status, when);
 }
 
 static void finish_worker(struct channel *channel)
@@ -279,15 +285,12 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 		return;
 	/* It closed its end; what counts is its exit, which must follow. */
 	ev_io_stop(loop, watcher);
-	if (channel->worker && channel->worker->state != WORKER_STOPPING) {
-		pool_kill_worker(channel->worker, channel->server->now_us);
-		server_execute(channel->server);
-	} else if (!channel->worker) {
-		char *reason;
-		if (process_exec_error(&channel->process, &reason) < 0)
-			channel->reason = reason;
-		process_signal(&channel->process, SIGKILL);
-	}
+	channel->hung_up = true;
+	if (channel->worker)
+		pool_worker_leaves(channel->worker, channel->server->now_us);
+	else
+		pool_runtime_leaves(channel->pool, channel->server->now_us);
+	server_execute(channel->server);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)

@@ -38,6 +38,7 @@ struct channel {
 	ev_io exit_watcher;
 	bool greeted;  /* it has said hello */
 	bool loaded;   /* a worker: it has said ready */
+	bool hung_up;  /* it has ended its side of the channel */
 	bool shut;     /* it gets end of file when its output is sent */
 	bool rejected; /* it broke the protocol, and is not listened to */
 	bool orphaned; /* its worker was forgotten with the spawner */

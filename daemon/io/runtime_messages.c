@@ -100,10 +100,10 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 {
 	struct procpool_value hello = message->elements[0];
 	uint64_t protocol;
-	/* A spawner may exec itself anew before it has loaded, and then greets again. */
-	if (channel->process.pid == 0 ||
-	    (channel->greeted && channel->pool->runtime != RUNTIME_STARTING))
+	if (channel->process.pid == 0)
 		return "said hello out of turn";
+	if (channel->greeted)
+		return "said hello twice";
 	if (!procpool_value_uint(procpool_value_get(hello, "protocol"), &protocol) ||
 	    protocol != WORKER_PROTOCOL_VERSION)
 		return "speaks another version of the worker protocol";
@@ -116,8 +116,6 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 			worker->channel = channel;
 			channel->pool->channel = NULL;
 		}
-	} else if (channel->greeted) {
-		return "said hello twice";
 	}
 	channel->greeted = true;
 	if (channel->worker)
@@ -144,15 +142,22 @@ static const char *handle_ready(struct channel *channel, const struct message *m
 
 static const char *handle_failed(struct channel *channel, const struct message *message)
 {
-	if (channel->worker && channel->worker->state != WORKER_STARTING)
-		return "failed to start after it was ready";
-	outcome_fini(&channel->end.error);
+	if (procpool_value_type(message->elements[0]) != PROCPOOL_MAP)
+		return "sent a malformed failure";
+	if ((channel->process.pid > 0 && !channel->greeted) || channel->loaded ||
+	    channel->end.error.value.size > 0)
+		return "failed to start out of turn";
 	channel->end.error = error_from_worker(message->elements[0]);
 	const char *text = "";
 	size_t size = 0;
 	procpool_value_string(procpool_value_get(message->elements[0], "message"), &text, &size);
 	log_error("pool %s: %.*s", channel->pool->spec->name, (int)(size < 1024 ? size : 1024),
 		  text);
+	/* Its exit must follow. */
+	if (channel->worker)
+		pool_worker_leaves(channel->worker, channel->server->now_us);
+	else
+		pool_runtime_leaves(channel->pool, channel->server->now_us);
 	return NULL;
 }
 

@@ -79,9 +79,11 @@ static void test_what_outlives_the_grace_is_killed(void **state)
 	world_advance(f.world, 5 * SECOND);
 	struct fake_worker *fake = world_worker(f.world, 0);
 	assert_true(fake->told_to_die);
-	assert_true(TAILQ_FIRST(&f.world->runtimes)->told_to_die);
+	/* The spawner sees its worker's end through. */
+	assert_false(TAILQ_FIRST(&f.world->runtimes)->told_to_die);
 	fake_die(f.world, fake, SIGKILL);
 	assert_int_equal(code_of(&f, f.running), ERR_WORKER_LOST);
+	assert_true(TAILQ_FIRST(&f.world->runtimes)->told_to_stop);
 	world_destroy(f.world);
 }
 

@@ -254,7 +254,7 @@ static void test_spawner_that_does_not_tell_of_an_end_is_replaced(void **state)
 	for (int i = 0; i < 2; i++)
 		fake_ready(f.world, world_worker(f.world, (unsigned)i));
 	pool_kill_worker(world_worker(f.world, 0)->worker, f.world->now_us);
-	world_advance(f.world, 59 * SECOND);
+	world_advance(f.world, 4 * SECOND);
 	assert_false(f.runtime->told_to_die);
 	world_advance(f.world, SECOND);
 	assert_true(f.runtime->told_to_die);

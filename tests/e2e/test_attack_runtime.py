@@ -1,7 +1,102 @@
 # SPDX-License-Identifier: MIT
 """Runtimes that break their protocol or stand still: what they do is told as it was, and costs nobody else."""
 
-from procpoold import children
+import os
+import pathlib
+import signal
+
+import pytest
+from procpoold import PYTHON, children, descendants, eventually, parents
+
+HERE = pathlib.Path(__file__).parent
+
+
+@pytest.fixture
+def evil(daemon):
+    """Starts daemons with a pool of a runtime that does one thing wrong, and a good pool."""
+
+    def make(misdeed, workers=1):
+        runtime = [PYTHON, str(HERE / "evil_runtime.py"), misdeed]
+        pools = {"evil": {"runtime": runtime, "workers": workers}, "good": {"modules": ["demo"], "workers": 1}}
+        return daemon(workers=None, pools=pools)
+
+    return make
+
+
+def failure(client):
+    """Why the pool `evil` cannot start workers."""
+    def failing():
+        [row] = [row for row in client.call("pools") if row["name"] == "evil"]
+        return row["state"] == "failing" and row["error"]
+
+    return eventually(failing)
+
+
+@pytest.mark.parametrize(
+    "misdeed, told",
+    [
+        ("exits_before_hello", "its runtime exited with status 7 while it loaded"),
+        ("closes_before_hello", "its runtime closed its channel and did not exit"),
+        ("speaks_another_protocol", "its runtime speaks another version of the worker protocol"),
+        ("says_hello_again_and_again", "its runtime said hello twice"),
+        ("sends_no_functions", "sent a malformed list of functions"),
+        ("announces_others_each_time", "sent a malformed list of functions"),
+        ("fails_and_stays", "told to fail"),
+        ("fails_without_a_reason", "sent a malformed failure"),
+        ("dies_of_fork", "its runtime exited with status 5 before any of its workers was ready"),
+    ],
+)
+def test_a_runtime_that_cannot_serve_is_told_with_its_reason(evil, misdeed, told):
+    client = evil(misdeed).connect()
+    error = failure(client)
+    assert error["code"] == "initializer-failed" and told in error["message"]
+    assert client.call("apply", "demo.inc", [1]) == 2
+
+
+def test_a_pool_whose_workers_exit_at_once_keeps_nobody_waiting(evil):
+    assert evil("first_exits_and_second_loads_for_ever", workers=2).connect().call("apply", "demo.inc", [1]) == 2
+
+
+def test_a_worker_that_exits_in_a_task_is_told_with_its_status(evil):
+    """Python closes its sockets before it exits: the end of the channel comes first."""
+    error = evil("exits_in_a_task").connect().error("apply", "evil.f", [])
+    assert (error["code"], error["exit_status"]) == ("worker-lost", 7)
+
+
+def test_a_worker_that_closes_its_channel_is_killed_and_replaced(evil):
+    client = evil("closes_in_a_task").connect()
+    for _ in range(2):
+        error = client.error("apply", "evil.f", [])
+        assert (error["code"], error["signal"]) == ("worker-lost", signal.SIGKILL)
+        assert "closed its channel and did not exit" in error["message"]
+
+
+def test_a_worker_that_dies_while_its_spawner_stands_still_is_told_and_replaced(probe, gate):
+    server, held = probe(workers=2), gate()
+    client = server.connect()
+    msgid = client.request("apply", "probe.hold", [held.path])
+    held.await_held()
+    [spawner] = children(server.pid)
+    [pid] = [w["pid"] for w in client.call("workers") if w["function"] == "probe.hold"]
+    before = descendants(server.pid)
+    os.kill(spawner, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    assert client.take(lambda m: m[0] == 1 and m[1] == msgid)[2]["code"] == "worker-lost"
+    assert client.call("apply", "demo.inc", [1]) == 2
+    assert not server.await_workers(2) & before
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_what_outlasts_the_grace_period_is_gone_before_the_daemon(probe, gate, attempt):
+    server = probe(workers=4, config="grace_seconds = 0\n")
+    client = server.connect()
+    for held in [gate() for _ in range(4)]:
+        client.request("apply", "probe.hold", [held.path])
+        held.await_held()
+    family = descendants(server.pid)
+    server.kill()
+    server.await_exit()
+    assert not family & set(parents())
 
 
 def test_a_module_that_ignores_its_children_hides_no_end_of_a_worker(probe):

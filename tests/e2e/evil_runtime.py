@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""A runtime that breaks WORKER.md: its argument names the one thing that it does wrong."""
+
+import os
+import socket
+import sys
+import threading
+
+import msgpack
+
+START, FORK, TASK = 1, 2, 4
+HELLO, READY, FAILED, RESULT, LOG = 16, 17, 18, 19, 21
+
+channel = socket.socket(fileno=3)
+unpacker = msgpack.Unpacker(strict_map_key=False)
+
+
+def send(*message):
+    channel.sendall(msgpack.packb(message))
+
+
+def messages():
+    while data := channel.recv(1 << 16):
+        unpacker.feed(data)
+        yield from unpacker
+
+
+def hello(protocol=1, fork=False):
+    send(HELLO, {"protocol": protocol, "runtime": "evil", "version": "1", "fork": fork, "page": False})
+
+
+def stay():
+    threading.Event().wait()
+
+
+def exits_before_hello():
+    sys.exit(7)
+
+
+def closes_before_hello():
+    channel.close()
+    stay()
+
+
+def speaks_another_protocol():
+    hello(protocol=9)
+    stay()
+
+
+def says_hello_again_and_again():
+    while True:
+        hello(fork=True)
+
+
+def sends_no_functions():
+    hello()
+    send(READY, None)
+    stay()
+
+
+def announces_others_each_time():
+    hello()
+    send(READY, [[f"evil.f{os.getpid()}_{i}", ""] for i in range(30000)])
+
+
+def first_exits_and_second_loads_for_ever():
+    hello()
+    for _, settings in messages():
+        if settings["worker"] == 2:
+            stay()
+        send(READY, [["evil.f", ""]])
+        sys.exit(0)
+
+
+def fails_and_stays():
+    hello()
+    send(FAILED, {"code": "initializer-failed", "message": "told to fail"})
+    stay()
+
+
+def fails_without_a_reason():
+    hello()
+    send(FAILED, None)
+    stay()
+
+
+def dies_of_fork():
+    hello(fork=True)
+    for number, *_ in messages():
+        if number == START:
+            send(READY, [["evil.f", ""]])
+        elif number == FORK:
+            sys.exit(5)
+
+
+def serve(answer):
+    hello()
+    for number, *params in messages():
+        if number == START:
+            send(READY, [["evil.f", ""]])
+        elif number == TASK:
+            answer(*params)
+
+
+def exits_in_a_task():
+    serve(lambda *_: sys.exit(7))
+
+
+def closes_in_a_task():
+    def answer(*_):
+        channel.shutdown(socket.SHUT_RDWR)
+        stay()
+
+    serve(answer)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
