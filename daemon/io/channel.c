@@ -228,9 +228,44 @@ static struct outcome runtime_error(struct channel *channel)
 			     end->exit_status, when);
 }
 
+/* Whether nothing has been logged of why it ended, and it is worth a line. */
+static bool ended_silently(const struct channel *channel)
+{
+	return channel->end.error.value.size == 0 && !channel->rejected && !channel->transient &&
+	       !channel->server->stopping;
+}
+
+static void log_failed_worker(const struct channel *channel)
+{
+	const char *name = channel->pool->spec->name;
+	const struct worker_end *end = &channel->end;
+	unsigned number = channel->worker->number;
+	if (channel->worker->was_ready || !ended_silently(channel))
+		return;
+	if (channel->reason || end->reason)
+		log_error("pool %s: worker %u: %s", name, number,
+			  end->reason ? end->reason : channel->reason);
+	else if (end->signal)
+		log_error("pool %s: worker %u was ended by signal %d (%s) before it was ready",
+			  name, number, end->signal, strsignal(end->signal));
+	else
+		log_error("pool %s: worker %u exited with status %d before it was ready", name,
+			  number, end->exit_status);
+}
+
+static void log_failed_runtime(const struct outcome *error)
+{
+	const char *text;
+	size_t size;
+	if (procpool_value_string(procpool_value_get(span_value(error->value), "message"), &text,
+				  &size))
+		log_error("%.*s", (int)(size < 1024 ? size : 1024), text);
+}
+
 static void finish_worker(struct channel *channel)
 {
 	hear_out(channel);
+	log_failed_worker(channel);
 	struct worker_end end = channel->end;
 	channel->end.error = (struct outcome){0};
 	channel->worker->channel = NULL;
@@ -254,8 +289,11 @@ static void finish_runtime(struct channel *spawner)
 		channel->worker->channel = NULL;
 		channel->orphaned = true;
 	}
-	pool_runtime_exited(spawner->pool, runtime_error(spawner), spawner->transient,
-			    spawner->server->now_us);
+	bool silent = ended_silently(spawner);
+	struct outcome error = runtime_error(spawner);
+	if (silent)
+		log_failed_runtime(&error);
+	pool_runtime_exited(spawner->pool, error, spawner->transient, spawner->server->now_us);
 	for (channel = TAILQ_FIRST(channels); channel; channel = next) {
 		next = TAILQ_NEXT(channel, in_server);
 		if (channel->orphaned)

@@ -47,9 +47,11 @@ def failure(client):
     ],
 )
 def test_a_runtime_that_cannot_serve_is_told_with_its_reason(evil, misdeed, told):
-    client = evil(misdeed).connect()
+    server = evil(misdeed)
+    client = server.connect()
     error = failure(client)
     assert error["code"] == "initializer-failed" and told in error["message"]
+    assert told.removeprefix("its runtime ") in server.stderr()
     assert client.call("apply", "demo.inc", [1]) == 2
 
 
@@ -106,3 +108,10 @@ def test_a_module_that_ignores_its_children_hides_no_end_of_a_worker(probe):
     assert client.error("apply", "demo.crash", [9])["signal"] == 9
     server.await_workers(2)
     assert children(server.pid) == spawners
+
+
+def test_a_runtime_that_does_not_exist_is_told_in_the_log(daemon):
+    server = daemon(workers=None, pools={"evil": {"runtime": ["/nonexistent/runtime"], "modules": ["m"]}})
+    told = "cannot start /nonexistent/runtime: No such file or directory"
+    assert told in server.stderr()
+    assert told in failure(server.connect())["message"]
