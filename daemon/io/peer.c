@@ -91,6 +91,9 @@ void peer_flush(struct peer *peer)
 		return;
 	int r = output_flush(&peer->output, peer->fd, OUTPUT_BUDGET);
 	account_output(peer);
+	if (r == -ENOMEM)
+		log_warning("session %llu of user %ld: no memory for its answers; closing it",
+			    (unsigned long long)peer->session->id, (long)peer->session->user->uid);
 	if (r < 0 || (r == OUTPUT_EMPTY && peer->farewell)) {
 		peer_end(peer);
 		return;
@@ -289,6 +292,8 @@ static void watch_frame(struct peer *peer)
 
 static void receive(struct peer *peer)
 {
+	static const char no_memory[] =
+		"the daemon has no memory for a message of this size: send less at a time";
 	uint64_t before = peer->input.received;
 	int r = input_receive(&peer->input, peer->fd, peer->server->scratch);
 	server_received(peer->server, peer->input.received - before);
@@ -298,7 +303,10 @@ static void receive(struct peer *peer)
 		/* What was answered in this turn is still sent, if the client reads. */
 		if (r == INPUT_EOF)
 			peer_flush(peer);
-		peer_end(peer);
+		if (r == -ENOMEM)
+			reject_stream(peer, ERR_OUT_OF_MEMORY, no_memory);
+		else
+			peer_end(peer);
 		return;
 	}
 	switch (handle_frames(peer)) {
@@ -311,7 +319,7 @@ static void receive(struct peer *peer)
 		reject_stream(peer, ERR_BAD_REQUEST, "a message nests deeper than 32 levels");
 		return;
 	default:
-		peer_end(peer);
+		reject_stream(peer, ERR_OUT_OF_MEMORY, no_memory);
 		return;
 	}
 	if (!peer->ended && !peer->blocked && !peer->farewell)
