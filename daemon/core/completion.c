@@ -339,7 +339,8 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 
 	struct range lost = chunk->range, rest = chunk->range;
 	bool kept = !chunk->dropped && job_give_back(job, &rest, begun) == 0;
-	double off_us = worker_cut(worker, chunk, begun);
+	/* What its session was charged for it, too. */
+	fair_queue_charge(job->flow, -(int64_t)worker_cut(worker, chunk, begun));
 	pool->running -= count - begun;
 	core->stats.tasks_begun -= count - begun;
 	if (unanswered == 0) {
@@ -352,7 +353,6 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 			job_step(job, JOB_TAKE_BACK, now_us);
 			core->running_jobs--;
 		}
-		fair_queue_charge(job->flow, -(int64_t)off_us);
 		if (!job->queued)
 			fair_queue_push_front(job->flow, job);
 	} else if (!chunk->dropped) {
@@ -379,11 +379,9 @@ static bool take_answer(struct core *core, struct worker *worker, struct chunk *
 	core->stats.tasks_finished += count;
 	histogram_add(&core->stats.running, us / count, count);
 	function_measure(job->function, us, count);
-	if (!chunk->dropped) {
-		job->ran_us += us;
-		fair_queue_charge(job->flow, (int64_t)us - (int64_t)(chunk->estimate_us * count /
-								     chunk->range.count));
-	}
+	job->ran_us += us;
+	fair_queue_charge(job->flow,
+			  (int64_t)us - (int64_t)(chunk->estimate_us * count / chunk->range.count));
 	return !chunk->dropped;
 }
 

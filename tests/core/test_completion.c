@@ -336,6 +336,40 @@ static void test_collected_errors_are_bounded_by_message_bytes(void **state)
 	world_destroy(world);
 }
 
+/* ---- who pays ---- */
+
+static struct flow *user_flow(struct session *session)
+{
+	return session->user->flows;
+}
+
+/* Else the time of those whose tasks are moved about would count twice. */
+static void test_what_is_taken_back_is_not_charged(void **state)
+{
+	(void)state;
+	struct world *world = world_create(NULL);
+	struct pool *pool = world_add_pool(world, "p", 1, FAKE_FORK_PAGE, functions);
+	struct session *session = world_open(world, 100), *other = world_open(world, 101);
+	function_measure(function_table_find(&pool->functions, "t.f", 3), 50, 1);
+	world_submit(world, session,
+		     (struct call){.function = "t.f", .map = true, .count = 8, .chunksize = 8},
+		     NULL);
+	/* Both have something waiting, so that charges count. */
+	world_submit(world, other, (struct call){.function = "t.g"}, NULL);
+	world_submit(world, session, (struct call){.function = "t.g"}, NULL);
+	struct worker *worker = world_worker(world, 0)->worker;
+	int64_t before_us = user_flow(session)->deficit_us;
+	assert_true(fake_begin(world, world_worker(world, 0)));
+	double backlog_us = worker->backlog_us;
+	core_take_back(&world->core, worker, worker_current(worker), world->now_us);
+	assert_in_range(user_flow(session)->deficit_us, before_us + 340, before_us + 360);
+	assert_in_range((int64_t)(backlog_us - worker->backlog_us), 340, 360);
+	world_settle(world);
+	world_work(world);
+	world_check(world);
+	world_destroy(world);
+}
+
 /* ---- hostile workers ---- */
 
 static void test_hostile_microseconds_are_no_longer_than_the_task_was_there(void **state)
@@ -429,6 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finished_job_outlives_its_session_for_its_time),
 		cmocka_unit_test(test_collected_errors_are_bounded_by_message_bytes),
+		cmocka_unit_test(test_what_is_taken_back_is_not_charged),
 		cmocka_unit_test(test_hostile_microseconds_are_no_longer_than_the_task_was_there),
 		cmocka_unit_test(test_what_had_not_begun_runs_elsewhere),
 		cmocka_unit_test(test_implausible_words_count_everything_as_begun),
