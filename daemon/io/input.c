@@ -276,6 +276,22 @@ int input_next(struct input *input, struct frame *ret)
 	return r < 0 ? r : FRAME_MORE;
 }
 
+size_t input_held(const struct input *input)
+{
+	return input->blob && !input->blob_done ? input->blob->size : 0;
+}
+
+void input_skip(struct input *input, struct frame *ret)
+{
+	assert(input_held(input) > 0 && input->scanned == input->end);
+	struct blob *blob = input->blob;
+	*ret = (struct frame){blob->data, blob->size < INPUT_HEAD_MAX ? blob->size : INPUT_HEAD_MAX,
+			      NULL};
+	input->blob_done = true;
+	input->skipping = true;
+	input->scanner.size_max = SIZE_MAX;
+}
+
 int input_pause(struct input *input)
 {
 	if (input->start == input->end)

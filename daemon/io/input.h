@@ -104,6 +104,13 @@ int input_next(struct input *input, struct frame *ret);
 /* Puts the rest of the window aside, so that the scratch buffer is free. 0 or -ENOMEM. */
 int input_pause(struct input *input);
 
+/* Bytes of a large frame that has begun and not ended; after FRAME_MORE. */
+size_t input_held(const struct input *input);
+
+/* After FRAME_MORE and where input_held(): gives the begun of the frame up and skips the rest, as
+ * of one that is too large. *ret shows its first bytes. */
+void input_skip(struct input *input, struct frame *ret);
+
 /* Whether bytes were put aside by input_pause(): they wait for input_receive(), which no
  * readability of the socket will announce. */
 static inline bool input_paused(const struct input *input)

@@ -218,15 +218,31 @@ static void handle_frame(struct peer *peer, const struct frame *frame)
 	}
 }
 
-/* The rest of the message is skipped, unless the stream is at its end. */
-static void handle_too_large(struct peer *peer, const struct frame *frame)
+static struct outcome too_large(void)
+{
+	return error_outcome(ERR_TOO_LARGE, "the message is larger than message_bytes: pass less, "
+					    "or a path instead of contents");
+}
+
+static struct outcome no_room(const char *limit)
+{
+	struct error_builder b;
+	error_builder_begin(&b, ERR_BUSY,
+			    "the limit %s is reached: try again when some jobs have ended", limit);
+	error_builder_add_string(&b, "limit", limit);
+	return error_builder_end(&b);
+}
+
+/* Why the rest of the message that begins so is skipped (error taken over), unless the stream is at
+ * its end. */
+static void handle_skipped(struct peer *peer, const struct frame *frame, struct outcome error)
 {
 	struct request request;
 	switch (request_begin(frame->data, frame->size, &request)) {
 	case REQUEST_CALL:
-		reply_bad(peer, request.msgid, ERR_TOO_LARGE,
-			  "the message is larger than message_bytes: pass less, or a path instead "
-			  "of contents");
+		reply_error_value(peer_writer(peer), request.msgid, peer->error_form,
+				  span_value(error.value));
+		peer_written(peer);
 		break;
 	case REQUEST_NOTIFICATION:
 		peer->server->notifications++;
@@ -238,6 +254,30 @@ static void handle_too_large(struct peer *peer, const struct frame *frame)
 		reject_stream(peer, ERR_BAD_REQUEST, request.problem.text);
 		break;
 	}
+	outcome_fini(&error);
+}
+
+static void release_input(struct peer *peer)
+{
+	account_release(&peer->session->account, RESOURCE_QUEUED_BYTES, peer->charged_input);
+	peer->charged_input = 0;
+}
+
+/* A message that has begun takes memory as the job does that it may become. */
+static void account_input(struct peer *peer)
+{
+	struct frame frame;
+	uint64_t held = input_held(&peer->input);
+	if (held == peer->charged_input)
+		return;
+	release_input(peer);
+	const char *limit = account_charge(&peer->session->account, RESOURCE_QUEUED_BYTES, held);
+	if (!limit) {
+		peer->charged_input = held;
+		return;
+	}
+	input_skip(&peer->input, &frame);
+	handle_skipped(peer, &frame, no_room(limit));
 }
 
 /* The rest of what was received waits for the next turn, so that nobody waits for all of it. */
@@ -261,10 +301,12 @@ static int handle_frames(struct peer *peer)
 	int r;
 	for (;;) {
 		r = input_next(&peer->input, &frame);
+		if (r != FRAME_MORE)
+			release_input(peer);
 		if (r == FRAME_DONE)
 			handle_frame(peer, &frame);
 		else if (r == FRAME_TOO_LARGE)
-			handle_too_large(peer, &frame);
+			handle_skipped(peer, &frame, too_large());
 		else
 			return r;
 		server_execute(peer->server);
@@ -311,6 +353,7 @@ static void receive(struct peer *peer)
 	}
 	switch (handle_frames(peer)) {
 	case FRAME_MORE:
+		account_input(peer);
 		break;
 	case FRAME_INVALID:
 		reject_stream(peer, ERR_BAD_REQUEST, "the byte 0xc1 is not MessagePack");
@@ -467,6 +510,7 @@ void peer_destroy(struct peer *peer)
 		TAILQ_REMOVE(&server->blocked_peers, peer, in_blocked);
 	leave_eager(peer);
 	account_release(&peer->session->account, RESOURCE_OUTPUT_BYTES, peer->charged_output);
+	release_input(peer);
 	core_session_close(&server->core, peer->session, server->now_us);
 	output_fini(&peer->output);
 	input_fini(&peer->input);

@@ -32,6 +32,7 @@ struct peer {
 	uint64_t frame_number;   /* input.ended when frame_timer was started */
 	uint64_t stall_total;    /* output.total when stall_timer was started */
 	uint64_t charged_output; /* to the session's account */
+	uint64_t charged_input;  /* likewise, of a message that has not ended: as queued bytes */
 	enum error_form error_form;
 	bool dirty;
 	bool blocked;

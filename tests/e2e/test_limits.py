@@ -280,3 +280,18 @@ def test_declared_counts_cost_no_memory(daemon):
 def resident(pid):
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS:"))
+
+
+def test_messages_that_have_begun_are_limited_as_jobs_are(daemon):
+    server = daemon(limits={"queued_bytes_user": 1000000})
+    begin, rest = b"\x94\x00\x05\xa5apply\x92\xa8demo.len\x91\xc6" + (900000).to_bytes(4, "big"), b"x" * 900000
+    first, second = server.connect(), server.connect()
+    for client in (first, second):
+        client.send(begin + rest[:600000])
+    error = second.take(lambda m: m[:2] == [1, 5])[2]
+    assert is_busy(error, "queued_bytes_user")
+    first.send(rest[600000:])
+    assert first.response(5) == 900000
+    # What is left of it is skipped, and the next is served.
+    second.send(rest[600000:] + begin + rest)
+    assert second.response(5) == 900000
