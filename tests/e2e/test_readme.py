@@ -7,12 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from procpoold import BUILD, devenv, sanitized
+from procpoold import devenv, sanitized
 
 ROOT = pathlib.Path(__file__).parents[2]
-FLAGS = ["-Wall", "-Wextra", "-Werror"] + [
-    f"-I{ROOT}/{folder}" for folder in ("client/include", "proto/include", "daemon/runtime/include")
-]
 
 
 def program(language, containing):
@@ -23,26 +20,30 @@ def program(language, containing):
 
 @pytest.fixture
 def compile_(tmp_path):
-    def run(name, containing, *flags):
-        (tmp_path / f"{name}.c").write_text(program("c", containing))
-        subprocess.run(["cc", *FLAGS, "-o", tmp_path / name, tmp_path / f"{name}.c", *flags], check=True)
-        return tmp_path / name
+    """Compiles a program of the README by the command in its first line."""
+
+    def run(containing, *flags):
+        text = program("c", containing)
+        [(source, command)] = re.findall(r"\A/\* (\S+): cc (.*) \*/$", text, re.MULTILINE)
+        (tmp_path / source).write_text(text)
+        command = " ".join(["cc -Wall -Wextra -Werror", *flags, command])
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path, env=devenv())
+        [binary] = set(tmp_path.iterdir()) - {tmp_path / source}
+        return binary
 
     return run
 
 
 def test_the_module_of_the_readme_greets(compile_, daemon):
-    module = compile_("polite.so", "PROCPOOL_MODULE", "-shared", "-fPIC")
+    module = compile_("PROCPOOL_MODULE")
     client = daemon(modules=[module]).connect()
     assert client.call("apply", "polite.greet", ["Ada"]) == ["hello", "Ada"]
     assert client.error("apply", "polite.greet", [""])["type"] == "ValueError"
 
 
 def test_the_c_program_of_the_readme_prints_42(compile_, daemon):
-    library = pathlib.Path(BUILD, "client", "lib").resolve()
-    sanitize = ["-fsanitize=address,undefined"] if sanitized() else []  # as the library is
-    binary = compile_("call", "int main", f"-L{library}", "-lprocpool", *sanitize)
-    env = devenv() | {"PROCPOOL_SOCKET": str(daemon().path), "LD_LIBRARY_PATH": str(library)}
+    binary = compile_("int main", *(["-fsanitize=address,undefined"] if sanitized() else []))  # as the library is
+    env = devenv() | {"PROCPOOL_SOCKET": str(daemon().path)}
     assert subprocess.run([binary], env=env, capture_output=True, text=True, check=True).stdout == "42\n"
 
 
