@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -170,7 +171,8 @@ static char *find_in(const char *directories, const char *name)
 		char *path = NULL;
 		if (size > 0 && asprintf(&path, "%.*s/%s.so", (int)size, directories, name) < 0)
 			return NULL;
-		if (path && access(path, F_OK) == 0)
+		/* As the user that will open it, where that is not the one who started this. */
+		if (path && faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0)
 			return path;
 		free(path);
 		directories += size;

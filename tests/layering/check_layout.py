@@ -6,6 +6,7 @@ Usage: check_layout.py SOURCE_ROOT
 """
 
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -18,9 +19,11 @@ LICENCE = "SPDX-License-Identifier: MIT"
 
 def tracked(root):
     """The files under version control; in a tree without it, all."""
-    git = subprocess.run(["git", "-c", f"safe.directory={root}", "-C", str(root), "ls-files"], capture_output=True, text=True)
-    if git.returncode == 0:
-        return [pathlib.PurePath(line) for line in git.stdout.splitlines()]
+    if shutil.which("git"):
+        command = ["git", "-c", f"safe.directory={root}", "-C", str(root), "ls-files"]
+        git = subprocess.run(command, capture_output=True, text=True)
+        if git.returncode == 0:
+            return [pathlib.PurePath(line) for line in git.stdout.splitlines()]
     skipped = ("build", ".")
     return [p.relative_to(root) for p in root.rglob("*")
             if p.is_file() and not p.relative_to(root).parts[0].startswith(skipped)]

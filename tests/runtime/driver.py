@@ -206,9 +206,14 @@ class Spawner(Channel):
             for limit, values in limits:
                 resource.setrlimit(limit, values)
 
+        as_user = []
+        if user is not None:  # who may read the build directory all the same
+            keep = "=-all,+dac_override"
+            as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+                       "--inh-caps" + keep, "--ambient-caps" + keep, "--bounding-set" + keep]
         self.process = subprocess.Popen(
-            [RUNTIME], stdin=subprocess.DEVNULL, pass_fds=[3], preexec_fn=channel, env=environment,
-            cwd=cwd, start_new_session=True, user=user)
+            [*as_user, RUNTIME], stdin=subprocess.DEVNULL, pass_fds=[3], preexec_fn=channel, env=environment,
+            cwd=cwd, start_new_session=True)
         theirs.close()
         self.hello = self.expect(HELLO)[1]
         self.workers = 0
