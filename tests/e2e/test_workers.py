@@ -112,24 +112,6 @@ def test_waiting_jobs_outlive_the_death_of_the_whole_pool(probe, gate):
     assert [client.response(msgid) for msgid in msgids] == list(range(1, 101))
 
 
-def test_a_stopped_worker_holds_nothing_but_its_own_task(daemon):
-    server = daemon(workers=2)
-    client = server.connect()
-    stopped = min(server.worker_pids())
-    os.kill(stopped, signal.SIGSTOP)
-    try:
-        msgids = [client.request("apply", "demo.inc", [i]) for i in range(100)]
-        answered = 0
-        while answered < 90:
-            client.take(lambda m: m[0] == 1 and m[1] in msgids)
-            answered += 1
-    finally:
-        os.kill(stopped, signal.SIGCONT)
-    while answered < 100:
-        client.take(lambda m: m[0] == 1 and m[1] in msgids)
-        answered += 1
-
-
 def test_a_worker_inherits_no_descriptor_that_it_does_not_need(probe):
     """Standard input is /dev/null; its channel, its page, and nothing of the daemon's or of who started it."""
     inherited = os.open("/etc/passwd", os.O_RDONLY)
