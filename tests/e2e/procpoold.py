@@ -49,10 +49,19 @@ def find(program):
 
 
 @functools.lru_cache
+def options():
+    out = subprocess.run(["meson", "introspect", BUILD, "--buildoptions"], check=True, stdout=subprocess.PIPE).stdout
+    return {each["name"]: each["value"] for each in json.loads(out)}
+
+
+def option(name):
+    """How the build directory was configured."""
+    return options()[name]
+
+
 def sanitized():
     """Whether the build has sanitizers, which cost memory and time."""
-    out = subprocess.run(["meson", "introspect", BUILD, "--buildoptions"], check=True, stdout=subprocess.PIPE).stdout
-    return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in json.loads(out))
+    return option("b_sanitize") != "none"
 
 
 # What AddressSanitizer says where malloc() returns NULL, as it was told to.
@@ -169,13 +178,15 @@ class Daemon:
     stale                         then: a socket file that nobody listens at is in its place
     mode                          of the socket that is handed over
     args, env                     further arguments and variables
+    program                       the installed one, which finds its things without the variables of `meson devenv`
     wrapper                       a command in front of it
     user                          run it as this user (root only), who may read the build directory all the same
     setup                         called between fork and exec
     """
 
     def __init__(self, workers=2, modules=(), log_level="info", limits=None, pools=None, config="", listen=True,
-                 address="option", stale=False, args=(), env=None, wrapper=(), setup=None, mode=0o600, user=None):
+                 address="option", stale=False, args=(), env=None, program=None, wrapper=(),
+                 setup=None, mode=0o600, user=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="procpool-test-"))
         self.dir.chmod(0o711)
         self.path = self.dir / "procpoold.sock"
@@ -189,13 +200,15 @@ class Daemon:
             keep = ("-all,+dac_override",) * 3
             wrapper = [shutil.which("setpriv"), f"--reuid={user}", f"--regid={user}", "--clear-groups",
                        *map("=".join, zip(("--inh-caps", "--ambient-caps", "--bounding-set"), keep))]  # fmt: skip
-        command = [*wrapper, find("procpoold")]
+        self.variables = ("PATH", "LANG") if program else ("PROCPOOL_", "LD_", "PATH", "LANG")
+        program = str(program or find("procpoold"))
+        command = [*wrapper, program]
         env = dict(env or {})
         self.pidfds = None
         if os.environ.get("PROCPOOL_TEST_VALGRIND"):
             self.pidfds = hand_out_pidfds(self.dir / "pidfd")
             env |= {"PROCPOOL_TEST_PIDFD": str(self.dir / "pidfd"), "LD_PRELOAD": f"{BUILD}/tests/e2e/pidfd_shim.so"}
-            command = [*wrapper, *VALGRIND, f"--log-file={self.dir}/valgrind.%p", find("procpoold")]
+            command = [*wrapper, *VALGRIND, f"--log-file={self.dir}/valgrind.%p", program]
         if address == "default":
             self.path = self.dir / "procpool" / "procpoold.sock"
         if address == "config":
@@ -240,7 +253,7 @@ class Daemon:
 
     def spawn(self, listener, extra, setup):
         log = f"log_path={self.dir}/sanitizer/report"
-        env = {name: value for name, value in devenv().items() if name.startswith(("PROCPOOL_", "LD_", "PATH", "LANG"))}
+        env = {name: value for name, value in devenv().items() if name.startswith(self.variables)}
         for name in ("PROCPOOL_SOCKET", "PROCPOOL_BUILD"):
             env.pop(name, None)
         env |= {
