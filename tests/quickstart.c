@@ -22,6 +22,14 @@ static double seconds_since(const struct timespec *begin)
 	return (double)(now.tv_sec - begin->tv_sec) + (double)(now.tv_nsec - begin->tv_nsec) / 1e9;
 }
 
+static void print_seconds(double seconds)
+{
+	if (seconds < 0.1)
+		printf("   %.2f ms", seconds * 1e3);
+	else
+		printf("   %.2f s", seconds);
+}
+
 static struct timespec start(const char *what)
 {
 	struct timespec begin;
@@ -58,7 +66,8 @@ static void apply(struct procpool *pp, struct procpool_writer *w)
 		expect(&out, i + 1);
 	}
 	double seconds = seconds_since(&begin);
-	printf("   %.3f s, %.0f microseconds a call\n", seconds, seconds / CALLS * 1e6);
+	print_seconds(seconds);
+	printf(", %.0f microseconds a call\n", seconds / CALLS * 1e6);
 	procpool_outcome_fini(&out);
 }
 
@@ -83,7 +92,10 @@ static void apply_with_callback(struct procpool *pp, struct procpool_writer *w)
 	}
 	if (procpool_run(pp, -1) != PROCPOOL_OK)
 		errx(1, "the connection is lost: %s", procpool_lost_reason(pp));
-	printf("\n   %.3f s\n", seconds_since(&begin));
+	double seconds = seconds_since(&begin);
+	printf("\n");
+	print_seconds(seconds);
+	printf("\n");
 }
 
 static void apply_and_collect(struct procpool *pp, struct procpool_writer *w)
@@ -102,7 +114,8 @@ static void apply_and_collect(struct procpool *pp, struct procpool_writer *w)
 		procpool_call_free(calls[i]);
 	}
 	double seconds = seconds_since(&begin);
-	printf("   %.3f s, %.0f calls a second\n", seconds, CALLS / seconds);
+	print_seconds(seconds);
+	printf(", %.0f calls a second\n", CALLS / seconds);
 }
 
 static void map(struct procpool *pp, struct procpool_writer *w)
@@ -127,7 +140,10 @@ static void map(struct procpool *pp, struct procpool_writer *w)
 	}
 	if (count != ITEMS)
 		errx(1, "%" PRId64 " values instead of %d", count, ITEMS);
-	printf("\n   %.3f s\n", seconds_since(&begin));
+	double seconds = seconds_since(&begin);
+	printf("\n");
+	print_seconds(seconds);
+	printf("\n");
 	procpool_outcome_fini(&out);
 }
 
