@@ -426,9 +426,12 @@ int server_init(struct server *server, const struct config *config)
 	TAILQ_INIT(&server->ended_channels);
 	server->now_us = server->started_us = server_clock_us();
 	server->timer_us = TIME_NEVER;
+	errno = 0;
 	server->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	if (!server->loop)
+		return errno > 0 ? -errno : -ENOMEM; /* such as for want of descriptors */
 	server->scratch = malloc(sizeof(*server->scratch));
-	if (!server->loop || !server->scratch)
+	if (!server->scratch)
 		return -ENOMEM;
 	int r = init_core(server);
 	if (r == 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A daemon that is given no more memory: it says so to whom it concerns, and serves on."""
+"""A daemon that is given no more memory or descriptors: it says so to whom it concerns."""
 
 import resource
 
@@ -9,13 +9,13 @@ from rpc import Client, Closed, pack
 AVAILABLE = 64 << 20
 
 
-def limit():
+def limit_memory():
     resource.setrlimit(resource.RLIMIT_DATA, (AVAILABLE, resource.RLIM_INFINITY))
 
 
 @pytest.mark.plain
 def test_a_message_without_memory_for_it_is_refused_and_the_daemon_serves_on(daemon):
-    server = daemon(workers=1, setup=limit)
+    server = daemon(workers=1, setup=limit_memory)
     witness = server.connect()
     for _ in range(3):
         with Client(server.path) as client:
@@ -31,3 +31,10 @@ def test_a_message_without_memory_for_it_is_refused_and_the_daemon_serves_on(dae
     with Client(server.path) as client:
         client.send(pack([0, 1, "apply", ["demo.len", [b"x" * (1 << 20)]]]))
         assert client.response(1) == 1 << 20
+
+
+def test_a_daemon_without_descriptors_for_its_loop_says_so(start):
+    server = start(setup=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5)))
+    server.expected_status = 1
+    assert server.await_exit() == 1
+    assert "procpoold: Too many open files" in server.stderr()
