@@ -13,7 +13,9 @@ def queue(probe, gate):
     def make(n):
         server, held = probe(workers=1), gate()
         clients = [server.connect() for _ in range(n)]
-        clients[0].request("apply", "probe.hold", [held.path])
+        # On a session of its own, because what it takes is charged.
+        held.client = server.connect()
+        held.client.request("apply", "probe.hold", [held.path])
         held.await_held()
         return held, clients
 
