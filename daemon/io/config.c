@@ -14,6 +14,7 @@
 #define FILE_BYTES_MAX    (1U << 20)
 #define NUMBER_MAX        (1L << 53) /* what every reader of MessagePack or JSON can hold */
 #define GRACE_SECONDS_MAX 86400L
+#define SECONDS_MAX       1000000000L /* as microseconds they still have to be counted */
 
 /* ---- building and freeing ---- */
 
@@ -189,7 +190,8 @@ static struct range range_of(const char *name)
 		{"workers", 1, CONFIG_WORKERS_MAX},     {"grace_seconds", 0, GRACE_SECONDS_MAX},
 		{"message_bytes", 4096, UINT32_MAX},    {"name_bytes", 16, UINT16_MAX},
 		{"retained_bytes_user", 0, NUMBER_MAX}, {"retained_bytes_session", 0, NUMBER_MAX},
-		{"retained_seconds", 0, NUMBER_MAX},
+		{"retained_seconds", 0, SECONDS_MAX},   {"frame_seconds", 1, SECONDS_MAX},
+		{"stall_seconds", 1, SECONDS_MAX},
 	};
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
 		if (strcmp(ranges[i].name, name) == 0)

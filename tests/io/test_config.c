@@ -181,6 +181,7 @@ static void test_values_out_of_range_are_refused_with_the_range(void **state)
 	refuse(f, "grace_seconds = -1\n", 1, "from 0 to 86400");
 	refuse(f, "grace_seconds = 99999999999999999999\n", 1, "from 0 to 86400");
 	refuse(f, "limits {\n message_bytes = 100\n}\n", 2, "from 4096 to 4294967295");
+	refuse(f, "limits {\n retained_seconds = 2G\n}\n", 2, "from 0 to 1000000000");
 	refuse(f, "limits {\n jobs_user = 9007199254740992K\n}\n", 2, "from 1 to 9007199254740992");
 	refuse(f, "limits {\n jobs_user = 64MB\n}\n", 2, "jobs_user is '64MB'");
 	refuse(f, "log_level = loud\n", 1,
