@@ -21,7 +21,7 @@
 	X(connections_user, 256, "connections of a user")                                            \
 	X(jobs_user, 500000, "jobs of a user that have not ended")                                   \
 	X(jobs_session, 200000, "jobs of a session that have not ended")                             \
-	X(queued_bytes_user, MIB(512), "bytes of arguments in a user's jobs that have not ended")    \
+	X(queued_bytes_user, MIB(512), "bytes of a user's messages begun and jobs that have not ended") \
 	X(queued_bytes_session, MIB(256), "the same of a session")                                   \
 	X(retained_bytes_user, MIB(256), "bytes of a user's finished jobs kept to be fetched")       \
 	X(retained_bytes_session, MIB(128), "the same of a session")                                 \
