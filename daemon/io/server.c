@@ -426,6 +426,9 @@ int server_init(struct server *server, const struct config *config)
 	TAILQ_INIT(&server->ended_channels);
 	server->now_us = server->started_us = server_clock_us();
 	server->timer_us = TIME_NEVER;
+	int r = init_core(server);
+	if (r < 0)
+		return r;
 	errno = 0;
 	server->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	if (!server->loop)
@@ -433,9 +436,7 @@ int server_init(struct server *server, const struct config *config)
 	server->scratch = malloc(sizeof(*server->scratch));
 	if (!server->scratch)
 		return -ENOMEM;
-	int r = init_core(server);
-	if (r == 0)
-		r = find_native_runtime(server);
+	r = find_native_runtime(server);
 	if (r < 0)
 		return r;
 	ev_prepare_init(&server->prepare, on_prepare);
