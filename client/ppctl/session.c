@@ -52,9 +52,8 @@ static void write_places(struct text *out, const char *socket)
 }
 
 static const char start_help[] =
-	"\n  start one with 'procpoold', 'systemctl --user start procpoold' or"
-	"\n  'systemctl start procpoold', or say where it listens: --socket PATH or"
-	"\n  the variable PROCPOOL_SOCKET";
+	"\n  start one with 'procpoold', or say where it listens: --socket PATH or the variable"
+	"\n  PROCPOOL_SOCKET";
 
 static enum exit_status no_daemon(const struct arguments *args,
 				  const struct procpool_outcome *outcome)
