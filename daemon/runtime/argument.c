@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* <procpool/module.h>, "Arguments": reading them with errors that say what is wrong. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,10 +64,10 @@ static int mismatch(struct procpool_call *call, size_t i, const char *expected)
 	if (type == PROCPOOL_NONE)
 		return procpool_arg_fail(call, "argument %zu of %s is missing (%s)", i + 1,
 					 call->function, expected);
-	if (type == PROCPOOL_INT)
-		return procpool_arg_fail(
-			call, "argument %zu of %s must be %s, not this int (type or range)", i + 1,
-			call->function, expected);
+	int64_t number;
+	if (procpool_value_int(value, &number)) /* perhaps of the right type, but out of range */
+		return procpool_arg_fail(call, "argument %zu of %s must be %s, not the int %" PRId64,
+					 i + 1, call->function, expected, number);
 	return procpool_arg_fail(call, "argument %zu of %s must be %s, not %s", i + 1,
 				 call->function, expected, procpool_type_name(type));
 }
