@@ -61,7 +61,7 @@ def test_what_is_installed_runs_without_settings(start):
     subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet"], check=True, stdout=subprocess.PIPE)
     try:
         server = start(program=PREFIX / "sbin" / "procpoold", listen=False).await_ready()
-        env = {"PROCPOOL_SOCKET": str(server.path), "LD_LIBRARY_PATH": str(PREFIX / LIB), "PATH": os.environ["PATH"]}
+        env = {"PROCPOOL_SOCKET": str(server.path), "PATH": os.environ["PATH"]}
         ppctl = [PREFIX / "bin" / "ppctl", "apply", "demo.inc", "41"]
         assert subprocess.run(ppctl, env=env, check=True, capture_output=True, text=True).stdout == "42\n"
     finally:
