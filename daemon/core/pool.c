@@ -188,6 +188,9 @@ void pool_fill(struct pool *pool, uint64_t now_us)
 /* A start failed: wait before the next, longer each time. */
 static void back_off(struct pool *pool, uint64_t now_us)
 {
+	/* Workers that fail together are one failure. */
+	if (pool->retry_timer.place != 0)
+		return;
 	unsigned doublings = pool->failures < 16 ? pool->failures : 16;
 	uint64_t pause_us = RETRY_FIRST_US << doublings;
 	pool->failures++;

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "core/publish.h"
+#include "proto/problem.h"
 
 #define SUGGESTIONS_MAX 3
 
@@ -68,15 +69,16 @@ static struct outcome unknown_function(struct core *core, const char *name, size
 	struct suggestions s = {0};
 	find_suggestions(core, name, size, &s);
 	struct error_builder b;
+	struct quote quote = problem_quote((struct slice){name, size});
 	if (s.count > 0)
 		error_builder_begin(&b, ERR_UNKNOWN_FUNCTION,
-				    "no pool has a function %.*s; did you mean %s?", (int)size,
-				    name, s.functions[0]->name);
+				    "no pool has a function %s; did you mean %s?", quote.text,
+				    s.functions[0]->name);
 	else
 		error_builder_begin(
 			&b, ERR_UNKNOWN_FUNCTION,
-			"no pool has a function %.*s; the method functions lists those there are",
-			(int)size, name);
+			"no pool has a function %s; the method functions lists those there are",
+			quote.text);
 	struct procpool_writer *w = error_builder_add(&b, "suggestions");
 	procpool_write_array(w, s.count);
 	for (unsigned i = 0; i < s.count; i++)
@@ -88,9 +90,10 @@ static struct outcome ambiguous(struct core *core, const struct submission *subm
 {
 	struct error_builder b;
 	struct pool *pool;
+	struct slice name = {submission->function, submission->function_size};
 	error_builder_begin(&b, ERR_AMBIGUOUS,
-			    "several pools have a function %.*s: name one with the option pool",
-			    (int)submission->function_size, submission->function);
+			    "several pools have a function %s: name one with the option pool",
+			    problem_quote(name).text);
 	struct procpool_writer *w = error_builder_add(&b, "pools");
 	size_t place = procpool_write_open_array(w);
 	uint32_t count = 0;
@@ -115,10 +118,11 @@ static struct function *find_in_pool(struct core *core, const struct submission 
 {
 	struct pool *pool = core_find_pool(core, submission->pool, submission->pool_size);
 	if (!pool) {
-		*ret_error = error_outcome(
-			ERR_NO_SUCH_POOL,
-			"there is no pool %.*s; the method pools lists those there are",
-			(int)submission->pool_size, submission->pool);
+		struct slice name = {submission->pool, submission->pool_size};
+		*ret_error =
+			error_outcome(ERR_NO_SUCH_POOL,
+				      "there is no pool %s; the method pools lists those there are",
+				      problem_quote(name).text);
 		return NULL;
 	}
 	struct function *function = function_table_find(&pool->functions, submission->function,

@@ -282,7 +282,8 @@ static void finish_runtime(struct channel *spawner)
 	struct channel_list *channels = &spawner->server->channels;
 	hear_out(spawner);
 	TAILQ_FOREACH (channel, channels, in_server) {
-		if (channel->pool != spawner->pool || !channel->worker || channel->process.pid > 0)
+		if (channel->pool != spawner->pool || !channel->worker ||
+		    channel_is_own_process(channel))
 			continue;
 		channel_end(channel);
 		hear_out(channel);

@@ -53,6 +53,13 @@ struct channel {
 	TAILQ_ENTRY(channel) in_ended;
 };
 
+/* Whether it is a process that the daemon started, also when that has ended: not forked by a
+ * spawner. */
+static inline bool channel_is_own_process(const struct channel *channel)
+{
+	return channel->process.pidfd >= 0;
+}
+
 /* Starts a pool's runtime, or a worker. Failures are told to the core in the next prepare hook. */
 void channel_start_runtime(struct server *server, struct pool *pool);
 void channel_start_worker(struct server *server, struct worker *worker);

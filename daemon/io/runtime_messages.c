@@ -100,7 +100,7 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 {
 	struct procpool_value hello = message->elements[0];
 	uint64_t protocol;
-	if (channel->process.pid == 0)
+	if (!channel_is_own_process(channel))
 		return "said hello out of turn";
 	if (channel->greeted)
 		return "said hello twice";
@@ -128,7 +128,7 @@ static const char *handle_ready(struct channel *channel, const struct message *m
 {
 	struct pool *pool = channel->pool;
 	uint64_t now_us = channel->server->now_us;
-	if (channel->process.pid > 0) {
+	if (channel_is_own_process(channel)) {
 		if (!channel->greeted || channel->loaded)
 			return "said ready out of turn";
 		if (!pool_loaded(pool, message->elements[0], now_us))
@@ -144,7 +144,7 @@ static const char *handle_failed(struct channel *channel, const struct message *
 {
 	if (procpool_value_type(message->elements[0]) != PROCPOOL_MAP)
 		return "sent a malformed failure";
-	if ((channel->process.pid > 0 && !channel->greeted) || channel->loaded ||
+	if ((channel_is_own_process(channel) && !channel->greeted) || channel->loaded ||
 	    channel->end.error.value.size > 0)
 		return "failed to start out of turn";
 	channel->end.error = error_from_worker(message->elements[0]);

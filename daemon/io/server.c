@@ -215,6 +215,16 @@ static void set_timer(struct server *server)
 	ev_timer_start(server->loop, &server->timer);
 }
 
+/* Whether some answer is still to be sent to one who reads it. */
+static bool has_unsent(const struct server *server)
+{
+	const struct peer *peer;
+	TAILQ_FOREACH (peer, &server->peers, in_server)
+		if (!peer->ended && output_size(&peer->output) > 0)
+			return true;
+	return false;
+}
+
 static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 {
 	struct server *server = container_of(watcher, struct server, prepare);
@@ -229,7 +239,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 	} while (has_more(server));
 	open_when_settled(server);
 	set_timer(server);
-	if (core_stopped(&server->core))
+	if (core_stopped(&server->core) && (server->core.grace_over || !has_unsent(server)))
 		ev_break(loop, EVBREAK_ALL);
 }
 
@@ -333,14 +343,6 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 	set_doors(server, false);
 	core_stop(&server->core, (uint64_t)server->config->grace_seconds * 1000000, server->now_us);
 	server_execute(server);
-}
-
-/* Answers that are under way still reach who reads them. */
-static void flush_last(struct server *server)
-{
-	struct peer *peer;
-	TAILQ_FOREACH (peer, &server->peers, in_server)
-		peer_flush(peer);
 }
 
 /* ---- life ---- */
@@ -459,7 +461,6 @@ int server_init(struct server *server, const struct config *config)
 void server_run(struct server *server)
 {
 	ev_run(server->loop, 0);
-	flush_last(server);
 }
 
 void server_fini(struct server *server)
