@@ -128,7 +128,7 @@ static void write_details(struct text *out, struct procpool_value error)
 		json_write(out, data);
 		text_add_char(out, '\n');
 	}
-	write_names(out, "  did you mean: ", procpool_value_get(error, "suggestions"), "?\n");
+	write_names(out, "  similar: ", procpool_value_get(error, "suggestions"), "\n");
 	write_names(out, "  pools: ", procpool_value_get(error, "pools"), "\n");
 }
 

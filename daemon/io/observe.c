@@ -22,15 +22,19 @@ static void write_key_uint(struct procpool_writer *w, const char *key, uint64_t 
 	procpool_write_uint(w, n);
 }
 
-/* A moment of the monotonic clock as a Unix time in seconds. */
-static void write_key_time(const struct server *server, struct procpool_writer *w, const char *key,
-			   uint64_t at_us)
+static double seconds_of(clockid_t clock)
 {
-	struct timespec real;
-	clock_gettime(CLOCK_REALTIME, &real);
-	double now = (double)real.tv_sec + (double)real.tv_nsec / 1e9;
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* A moment of the monotonic clock as a Unix time in seconds. */
+static void write_key_time(struct procpool_writer *w, const char *key, uint64_t at_us)
+{
+	double passed = seconds_of(CLOCK_MONOTONIC) - (double)at_us / 1e6;
 	procpool_write_string(w, key);
-	procpool_write_double(w, now - ((double)server->now_us - (double)at_us) / 1e6);
+	procpool_write_double(w, seconds_of(CLOCK_REALTIME) - passed);
 }
 
 void observe_pools(const struct server *server, struct procpool_writer *w)
@@ -66,8 +70,7 @@ void observe_pools(const struct server *server, struct procpool_writer *w)
 	procpool_write_count(w, place, count);
 }
 
-static void write_worker(const struct server *server, struct worker *worker,
-			 struct procpool_writer *w)
+static void write_worker(struct worker *worker, struct procpool_writer *w)
 {
 	const struct chunk *chunk = worker_current(worker);
 	procpool_write_map(w, 8);
@@ -85,7 +88,7 @@ static void write_worker(const struct server *server, struct worker *worker,
 	else
 		procpool_write_nil(w);
 	write_key_string(w, "function", chunk ? chunk->job->function->name : NULL);
-	write_key_time(server, w, "since", worker->since_us);
+	write_key_time(w, "since", worker->since_us);
 	write_key_uint(w, "tasks", worker->tasks);
 }
 
@@ -97,7 +100,7 @@ void observe_workers(const struct server *server, struct procpool_writer *w)
 	uint32_t count = 0;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
 		TAILQ_FOREACH (worker, &pool->workers, in_pool) {
-			write_worker(server, worker, w);
+			write_worker(worker, w);
 			count++;
 		}
 	}
@@ -197,7 +200,7 @@ static pid_t worker_of(const struct job *job)
 	return 0;
 }
 
-void observe_job(const struct server *server, const struct job *job, struct procpool_writer *w)
+void observe_job(const struct job *job, struct procpool_writer *w)
 {
 	pid_t pid = worker_of(job);
 	bool failed = job_ended(job) && job->outcome.code != ERR_NONE;
@@ -209,8 +212,8 @@ void observe_job(const struct server *server, const struct job *job, struct proc
 	write_key_string(w, "state", job_state_name(job->state));
 	write_key_uint(w, "uid", job->user->uid);
 	write_key_string(w, "client", job->session->client);
-	write_key_time(server, w, "since", job->since_us);
-	write_key_time(server, w, "submitted", job->submitted_us);
+	write_key_time(w, "since", job->since_us);
+	write_key_time(w, "submitted", job->submitted_us);
 	write_key_uint(w, "attempt", 1);
 	procpool_write_string(w, "worker");
 	if (pid != 0)
@@ -248,7 +251,7 @@ void observe_jobs(struct server *server, const struct session *session,
 		if (!session_sees(session, job) || (job_ended(job) && !job->kept) ||
 		    !matches(job, filter))
 			continue;
-		observe_job(server, job, w);
+		observe_job(job, w);
 		count++;
 	}
 	procpool_write_count(w, place, count);

@@ -18,7 +18,7 @@ void observe_workers(const struct server *server, struct procpool_writer *w);
 void observe_functions(const struct server *server, const struct pool *pool,
 		       struct procpool_writer *w);
 void observe_stats(const struct server *server, struct procpool_writer *w);
-void observe_job(const struct server *server, const struct job *job, struct procpool_writer *w);
+void observe_job(const struct job *job, struct procpool_writer *w);
 
 /* Which jobs, by ascending id. */
 struct observe_jobs_filter {

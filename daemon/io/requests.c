@@ -280,7 +280,7 @@ static void handle_job(struct call *call)
 	struct job *job = find_job(call, params[0]);
 	if (!job)
 		return;
-	observe_job(call->server, job, begin_answer(call));
+	observe_job(job, begin_answer(call));
 	peer_written(call->peer);
 }
 

@@ -89,7 +89,7 @@ def test_errors_as_json_are_what_the_daemon_said(ppctl):
 def test_an_unknown_function_answers_with_the_nearest_names(ppctl):
     status, text = ppctl.failure("apply", "demo.imc", 1)
     assert status == 2
-    assert "did you mean: demo.inc" in text and "'ppctl functions'" in text
+    assert "similar: demo.inc" in text and "'ppctl functions'" in text
 
 
 def test_a_worker_that_is_lost_exits_4_and_names_the_signal(ppctl):

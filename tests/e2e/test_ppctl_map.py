@@ -108,7 +108,7 @@ def test_halt_prints_what_comes_before_the_first_failure_and_stops(ppctl):
 def test_an_error_that_concerns_all_items_is_said_once(ppctl):
     done = ppctl.run("map", "demo.imc", input=lines(range(1000)))
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.count(b"ppctl:") == 1 and b"did you mean: demo.inc" in done.stderr
+    assert done.stderr.count(b"ppctl:") == 1 and b"similar: demo.inc" in done.stderr
 
 
 def test_json_lines_nul_and_star(probe):
