@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	bool worker;
@@ -12,6 +13,7 @@ static const struct {
 	PROTO_ERRORS(X)
 #undef X
 };
+/* clang-format on */
 
 const char *error_name(enum error_code code)
 {

@@ -10,6 +10,7 @@
 #define MIB(n) ((uint64_t)(n) << 20)
 
 /* name, default, what it bounds */
+/* clang-format off */
 #define PROTO_LIMITS(X)                                                                              \
 	X(depth, 32, "nested containers in a message")                                               \
 	X(value_depth, 24, "nested containers in a result or an error's data")                       \
@@ -31,6 +32,7 @@
 	X(waits_session, 10000, "calls of wait that wait, of a session")                             \
 	X(subscriptions_session, 1000, "subscriptions of a session")                                 \
 	X(jobs_page, 1000, "jobs in one answer of jobs")
+/* clang-format on */
 
 struct limits {
 #define X(name, value, text) uint64_t name;
@@ -38,10 +40,7 @@ struct limits {
 #undef X
 };
 
-#define LIMITS_DEFAULT                        \
-	((struct limits){                     \
-		PROTO_LIMITS(LIMITS_DEFAULT_) \
-	})
+#define LIMITS_DEFAULT                     ((struct limits){PROTO_LIMITS(LIMITS_DEFAULT_)})
 #define LIMITS_DEFAULT_(name, value, text) .name = (value),
 
 #define PROTOCOL_VERSION 1

@@ -82,7 +82,7 @@ static bool read_errors(struct procpool_value value, bool *ret_collect, struct p
 }
 
 bool task_options_parse(struct procpool_value map, enum options_method method, size_t name_max,
-		   struct task_options *ret, struct problem *problem)
+			struct task_options *ret, struct problem *problem)
 {
 	struct procpool_value values[OPTION_COUNT];
 

@@ -31,4 +31,4 @@ struct task_options {
  * says what is wrong and names the key; *ret is then undefined.
  */
 bool task_options_parse(struct procpool_value map, enum options_method method, size_t name_max,
-		   struct task_options *ret, struct problem *problem);
+			struct task_options *ret, struct problem *problem);

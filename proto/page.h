@@ -4,8 +4,8 @@
  * questions that a socket cannot once the worker is dead: which tasks had begun, and what had been
  * finished but not yet sent.
  *
- * Claims: one word a task message, at slots[seq % PAGE_SLOTS]. The worker claims each element before
- * it runs it, by compare-and-swap; the daemon takes back what is not begun by the same.
+ * Claims: one word a task message, at slots[seq % PAGE_SLOTS]. The worker claims each element
+ * before it runs it, by compare-and-swap; the daemon takes back what is not begun by the same.
  *
  * Outbox: where the worker packs its messages before it writes them to its socket. Stream offsets
  * count all bytes that the worker ever wrote to its socket.
@@ -18,15 +18,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PAGE_SLOTS 256U /* a power of two */
+#define PAGE_SLOTS        256U /* a power of two */
 #define PAGE_OUTBOX_BYTES 61440U
-#define PAGE_TAKEN (UINT64_C(1) << 31)
-#define PAGE_BEGUN_MAX 0x7fffffffU
+#define PAGE_TAKEN        (UINT64_C(1) << 31)
+#define PAGE_BEGUN_MAX    0x7fffffffU
 
 struct page {
 	_Atomic uint64_t base; /* stream offset of outbox[0] */
-	_Atomic uint64_t tail; /* low half: bytes committed in outbox; high half: values in the open run */
-	_Atomic uint64_t open; /* offset in outbox of the open run's array32 header; only if tail's high half > 0 */
+	_Atomic uint64_t
+		tail; /* low half: bytes committed in outbox; high half: values in the open run */
+	_Atomic uint64_t open; /* offset in outbox of the open run's array32 header; only if tail's
+				  high half > 0 */
 	uint64_t reserved[253];
 	_Atomic uint64_t slots[PAGE_SLOTS];
 	uint8_t outbox[PAGE_OUTBOX_BYTES];
@@ -54,7 +56,8 @@ static inline void page_offer(struct page *page, uint32_t seq)
 static inline bool page_claim(struct page *page, uint32_t seq, uint32_t index)
 {
 	uint64_t expected = page_word(seq, index);
-	return atomic_compare_exchange_strong(page_slot(page, seq), &expected, page_word(seq, index + 1));
+	return atomic_compare_exchange_strong(page_slot(page, seq), &expected,
+					      page_word(seq, index + 1));
 }
 
 /*
@@ -83,7 +86,8 @@ static inline void page_commit(struct page *page, uint32_t bytes, uint32_t value
 	atomic_store_explicit(&page->tail, (uint64_t)values << 32 | bytes, memory_order_release);
 }
 
-/* Worker: everything committed has been written, and the outbox begins anew at stream offset base. */
+/* Worker: everything committed has been written, and the outbox begins anew at stream offset base.
+ */
 static inline void page_written(struct page *page, uint64_t base)
 {
 	page_commit(page, 0, 0);

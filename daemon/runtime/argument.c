@@ -66,7 +66,8 @@ static int mismatch(struct procpool_call *call, size_t i, const char *expected)
 					 call->function, expected);
 	int64_t number;
 	if (procpool_value_int(value, &number)) /* perhaps of the right type, but out of range */
-		return procpool_arg_fail(call, "argument %zu of %s must be %s, not the int %" PRId64,
+		return procpool_arg_fail(call,
+					 "argument %zu of %s must be %s, not the int %" PRId64,
 					 i + 1, call->function, expected, number);
 	return procpool_arg_fail(call, "argument %zu of %s must be %s, not %s", i + 1,
 				 call->function, expected, procpool_type_name(type));

@@ -44,7 +44,8 @@ static void check_call(const struct request *request)
 	for (size_t i = 0; i < 3; i++)
 		check_inside(params[i].data, params[i].size, whole.data, whole.size);
 	for (size_t i = 0; i < 4; i++) {
-		if (!task_options_parse(params[2], methods[i], NAME_MAX_BYTES, &options, &problem)) {
+		if (!task_options_parse(params[2], methods[i], NAME_MAX_BYTES, &options,
+					&problem)) {
 			check_problem(&problem);
 			continue;
 		}

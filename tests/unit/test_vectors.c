@@ -254,8 +254,8 @@ static bool call_is_right(const struct request *request)
 		if (slice_is(request->method, rows[i].name))
 			return params_read(request->params, table, 2, 3, LIMIT(name_bytes), params,
 					   &problem) &&
-			       task_options_parse(params[2], rows[i].method, LIMIT(name_bytes), &options,
-					     &problem);
+			       task_options_parse(params[2], rows[i].method, LIMIT(name_bytes),
+						  &options, &problem);
 	return true;
 }
 
