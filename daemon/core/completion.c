@@ -119,7 +119,7 @@ void core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us)
 static void leave_session(struct job *job)
 {
 	struct session *session = job->session;
-	TAILQ_REMOVE(&session->jobs, job, in_session);
+	TAILQ_REMOVE(job->detached ? &session->detached_jobs : &session->jobs, job, in_session);
 	if (!job->async)
 		session_remove_request(session, job);
 	account_release(&session->account, RESOURCE_JOBS, 1);

@@ -40,6 +40,8 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	TAILQ_INIT(&core->pools);
 	STAILQ_INIT(&core->dirty);
 	LIST_INIT(&core->subscriptions);
+	TAILQ_INIT(&core->closing);
+	core->close_timer.kind = TIMER_CLOSE;
 	core->grace_timer.kind = TIMER_GRACE;
 	core->action_capacity = 64;
 	core->actions = calloc(core->action_capacity, sizeof(*core->actions));
@@ -49,6 +51,8 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 void core_fini(struct core *core)
 {
 	struct user *user, *next;
+	while (!TAILQ_EMPTY(&core->closing))
+		core_close_sessions(core, 0);
 	HASH_ITER (hh, core->users, user, next) {
 		/* The last job of a user takes the user with it. */
 		unsigned count = 0;
@@ -243,6 +247,9 @@ void core_timers(struct core *core, uint64_t now_us)
 		case TIMER_RETENTION:
 			core_expire_kept(core, container_of(timer, struct user, retention_timer),
 					 now_us);
+			break;
+		case TIMER_CLOSE:
+			core_close_sessions(core, now_us);
 			break;
 		case TIMER_GRACE:
 			grace_over(core);

@@ -78,7 +78,9 @@ struct core {
 	STAILQ_HEAD(, pool) dirty;
 	struct timer_heap timers;
 	uint64_t last_session_id;
-	unsigned session_count; /* with a connection */
+	unsigned session_count;        /* with a connection */
+	TAILQ_HEAD(, session) closing; /* without one, and with jobs to be cancelled */
+	struct timer close_timer;
 
 	struct subscription_list subscriptions; /* to everything */
 	unsigned subscription_count;
@@ -237,6 +239,9 @@ void core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us)
 
 /* Ends a map whose tasks have all finished, as when it has none. */
 void core_finish_map_if_done(struct core *core, struct job *job, uint64_t now_us);
+
+/* Cancels more of the jobs of sessions that are closing. */
+void core_close_sessions(struct core *core, uint64_t now_us);
 
 /* A kept job is not kept any longer. */
 void core_forget_job(struct core *core, struct job *job);

@@ -8,6 +8,9 @@
 #include "core/core.h"
 #include "core/publish.h"
 
+/* Jobs cancelled in one turn when their session ends: about a millisecond's worth. */
+#define CANCELS_PER_TURN 1000
+
 /* ---- users ---- */
 
 static struct user *user_ref(struct core *core, uid_t uid)
@@ -65,6 +68,7 @@ struct session *core_session_open(struct core *core, uid_t uid, struct peer *pee
 	session->refs = 1;
 	session->sees_all = uid == 0 || uid == core->own_uid;
 	TAILQ_INIT(&session->jobs);
+	TAILQ_INIT(&session->detached_jobs);
 	TAILQ_INIT(&session->kept);
 	LIST_INIT(&session->waits);
 	LIST_INIT(&session->subscriptions);
@@ -76,7 +80,8 @@ void core_session_unref(struct core *core, struct session *session)
 {
 	if (--session->refs > 0)
 		return;
-	assert(!session->peer && TAILQ_EMPTY(&session->jobs) && TAILQ_EMPTY(&session->kept));
+	assert(!session->peer && TAILQ_EMPTY(&session->jobs) &&
+	       TAILQ_EMPTY(&session->detached_jobs) && TAILQ_EMPTY(&session->kept));
 	flows_destroy(&session->flows);
 	account_fini(&session->account);
 	user_unref(core, session->user);
@@ -98,6 +103,35 @@ void core_session_block(struct core *core, struct session *session, bool blocked
 			core_mark_dirty(core, container_of(flow->queue, struct pool, queue));
 }
 
+/* Cancels some of the jobs of a session that is closing; it goes with the last. */
+static void cancel_some(struct core *core, struct session *session, uint64_t now_us)
+{
+	struct job *job;
+	for (int i = 0; i < CANCELS_PER_TURN && (job = TAILQ_FIRST(&session->jobs)); i++)
+		core_end_job(core, job, JOB_CANCEL, session_ended(), now_us);
+	if (!TAILQ_EMPTY(&session->jobs))
+		return;
+	TAILQ_REMOVE(&core->closing, session, in_closing);
+	/* For its detached jobs. */
+	core_session_block(core, session, false);
+	core_session_unref(core, session);
+}
+
+/* The rest follows in later turns, so that a session with many jobs delays nobody by its end. */
+static void watch_closing(struct core *core, uint64_t now_us)
+{
+	if (!TAILQ_EMPTY(&core->closing))
+		timer_heap_set(&core->timers, &core->close_timer, now_us + 1);
+}
+
+void core_close_sessions(struct core *core, uint64_t now_us)
+{
+	struct session *session = TAILQ_FIRST(&core->closing);
+	if (session)
+		cancel_some(core, session, now_us);
+	watch_closing(core, now_us);
+}
+
 void core_session_close(struct core *core, struct session *session, uint64_t now_us)
 {
 	session->peer = NULL;
@@ -109,16 +143,11 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 	struct subscription *subscription;
 	while ((subscription = LIST_FIRST(&session->subscriptions)))
 		core_drop_subscription(core, subscription);
-	/* For its detached jobs. */
-	core_session_block(core, session, false);
-
-	struct job *job = TAILQ_FIRST(&session->jobs), *next;
-	for (; job; job = next) {
-		next = TAILQ_NEXT(job, in_session);
-		if (!job->detached)
-			core_end_job(core, job, JOB_CANCEL, session_ended(), now_us);
-	}
-	core_session_unref(core, session);
+	/* None of its jobs begins while they are cancelled. */
+	core_session_block(core, session, true);
+	TAILQ_INSERT_TAIL(&core->closing, session, in_closing);
+	cancel_some(core, session, now_us);
+	watch_closing(core, now_us);
 }
 
 /* ---- requests under way ---- */

@@ -39,17 +39,19 @@ struct session {
 	struct user *user;
 	struct account account;
 	struct flow *flows;
-	bool sees_all; /* root, or the daemon's own user */
-	bool blocked;  /* none of its tasks may begin (core_session_block) */
+	bool sees_all;                   /* root, or the daemon's own user */
+	TAILQ_ENTRY(session) in_closing; /* once its connection has ended, while it has jobs */
+	bool blocked;                    /* none of its tasks may begin (core_session_block) */
 	bool lossy;    /* its output is so full that pushes to subscribers are dropped */
 	uint64_t lost; /* pushes dropped since the last that was not */
 	uint64_t mark; /* of the last fan-out that reached it */
 	char *client;  /* what it calls itself, or NULL; owned */
 
-	unsigned refs;        /* its connection, and its jobs: under way or kept */
-	struct job_list jobs; /* under way */
-	struct job_list kept; /* finished and kept, the oldest first */
-	struct job *by_msgid; /* hash of those that answer a request */
+	unsigned refs;                 /* its connection, and its jobs: under way or kept */
+	struct job_list jobs;          /* under way, but for detached ones */
+	struct job_list detached_jobs; /* under way */
+	struct job_list kept;          /* finished and kept, the oldest first */
+	struct job *by_msgid;          /* hash of those that answer a request */
 	struct wait_list waits;
 	struct subscription_list subscriptions;
 };

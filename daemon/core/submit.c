@@ -232,7 +232,8 @@ static void enter(struct core *core, struct session *session, struct job *job,
 	job->function = function;
 	job->submitted_us = job->since_us = now_us;
 	session->refs++;
-	TAILQ_INSERT_TAIL(&session->jobs, job, in_session);
+	TAILQ_INSERT_TAIL(job->detached ? &session->detached_jobs : &session->jobs, job,
+			  in_session);
 	if (!job->async)
 		session_add_request(session, job);
 	core->stats.accepted++;

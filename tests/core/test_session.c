@@ -381,6 +381,33 @@ static void test_jobs_end_with_their_session_but_detached_ones(void **state)
 	assert_int_equal(world_reply(world, msgid)->code, ERR_NONE);
 }
 
+static void test_many_jobs_end_with_their_session_a_part_at_a_time(void **state)
+{
+	struct world *world = *state;
+	struct core *core = &world->core;
+	const unsigned jobs = 2500;
+	struct session *session = world_open(world, 100);
+	for (unsigned i = 0; i < jobs; i++)
+		world_submit(world, session, APPLY, NULL);
+	uint64_t detached = world_submit(world, session, DETACHED, NULL);
+	world_close(world, session);
+	assert_in_range(core->stats.ended[JOB_CANCELLED], 1, jobs / 2);
+	/* The rest needs no event, only turns; and nothing of it begins meanwhile. */
+	unsigned turns = 0;
+	for (; core->stats.ended[JOB_CANCELLED] < jobs; turns++) {
+		uint64_t before = core->stats.ended[JOB_CANCELLED];
+		assert_true(core_next_timer(core) <= world->now_us + 1);
+		world_advance(world, 1);
+		assert_in_range(core->stats.ended[JOB_CANCELLED] - before, 1, jobs / 2);
+	}
+	assert_int_equal(turns, 2);
+	struct session *other = world_open(world, 100);
+	world_work(world);
+	uint32_t msgid = world_wait(world, other, detached, 0);
+	assert_int_equal(world_reply(world, msgid)->code, ERR_NONE);
+	assert_int_equal(core->stats.ended[JOB_DONE], 1);
+}
+
 static void test_waits_and_subscriptions_end_with_their_session(void **state)
 {
 	struct world *world = *state;
@@ -418,6 +445,7 @@ int main(void)
 		TEST(test_unsubscribed_session_is_told_nothing),
 		TEST(test_slow_subscriber_is_told_how_many_it_lost),
 		TEST(test_jobs_end_with_their_session_but_detached_ones),
+		TEST(test_many_jobs_end_with_their_session_a_part_at_a_time),
 		TEST(test_waits_and_subscriptions_end_with_their_session),
 	};
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
