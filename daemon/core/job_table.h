@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proto/params.h"
+
 struct job;
 struct job_page;
 
@@ -22,7 +24,7 @@ struct job_table {
 	struct job_page *recent;                         /* the page found last, or NULL */
 };
 
-#define JOB_ID_MAX ((UINT64_C(1) << 53) - 1)
+#define JOB_ID_MAX PARAM_JOB_MAX
 
 /* The first id given out is first_id, 1 to JOB_ID_MAX. */
 void job_table_init(struct job_table *table, uint64_t first_id);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/reply.h"
+
 #define MESSAGE_BYTES_MAX 4096
 
 /* The map header's pairs are counted in the low bits of this one byte (fixmap). */
@@ -129,9 +131,9 @@ struct outcome error_from_worker(struct procpool_value error)
 struct outcome error_with_int(struct outcome error, const char *key, int64_t n)
 {
 	struct error_builder b = {.code = error.code};
-	b.pairs = (unsigned)procpool_value_count(span_value(error.value));
-	procpool_write_value(&b.writer, span_value(error.value));
-	error_builder_add_int(&b, key, n);
+	struct error_number number = {key, n};
+	error_copy(&b.writer, span_value(error.value), &number, 1);
+	b.pairs = (unsigned)procpool_value_count(procpool_writer_value(&b.writer));
 	outcome_fini(&error);
 	return error_builder_end(&b);
 }
