@@ -208,6 +208,31 @@ static void measure_maps(struct client *client, uint64_t count, double seconds)
 	free(numbers);
 }
 
+/* spins COUNT SECONDS: one map of so many tasks of 100 us each, given up after that long. */
+static void measure_spins(struct client *client, uint64_t count, double seconds)
+{
+	struct procpool_writer *items = &client->args;
+	struct procpool_call *call;
+
+	procpool_writer_reset(items);
+	procpool_write_array(items, count);
+	for (uint64_t i = 0; i < count; i++)
+		procpool_write_double(items, 0.1);
+	check(procpool_map_async(client->pp, "demo.spin", procpool_writer_value(items), NULL, NULL,
+				 NULL, &call),
+	      NULL, "map_async");
+	enum procpool_code code = procpool_call_wait(call, seconds);
+	if (code != PROCPOOL_PENDING)
+		errx(1, "demo.spin: %s", procpool_code_name(code));
+	check(procpool_call_cancel(call), NULL, "cancel");
+	code = procpool_call_wait(call, -1);
+	if (code != PROCPOOL_ERR_CANCELLED)
+		errx(1, "cancel: %s", procpool_code_name(code));
+	procpool_call_free(call);
+	printf("{\"count\": 1, \"median_us\": %.0f}\n", seconds * 1e6);
+	fflush(stdout);
+}
+
 /* ---- Large arguments ---- */
 
 /* len BYTES SECONDS: calls with an argument so large without a pause, for that long. */
@@ -300,7 +325,7 @@ static const struct command {
 } commands[] = {
 	{"apply", measure_apply}, {"during", measure_during}, {"flight", measure_flight},
 	{"map", measure_map},     {"maps", measure_maps},     {"len", measure_len},
-	{"kill", measure_kill},
+	{"kill", measure_kill},   {"spins", measure_spins},
 };
 
 static void run_command(struct client *client, const char *line)

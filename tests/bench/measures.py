@@ -15,6 +15,7 @@ from process import Driven, Usage, family, pin, private_kib
 HERE = pathlib.Path(__file__).parent
 LARGE_BYTES = 64 << 20
 WINDOW = 1024
+SLOW = procpoold.BUILD + "/tests/bench/slow.so"  # takes 2 s to load
 
 
 @dataclasses.dataclass
@@ -49,11 +50,11 @@ class Bench:
     def __exit__(self, *_):
         self.stack.close()
 
-    def start_daemon(self):
-        daemon = procpoold.Daemon(workers=2, log_level="warning")
+    def start_daemon(self, workers=2, **options):
+        daemon = procpoold.Daemon(workers=workers, log_level="warning", **options)
         self.stack.callback(self.finish_daemon, daemon)
         daemon.await_ready()
-        daemon.await_workers(2)
+        daemon.await_workers(workers)
         return daemon
 
     @staticmethod
@@ -180,6 +181,11 @@ def large_maps(bench):
                  lambda load: f"{load['count']} maps of {load['median_us'] / 1e3:.0f} ms")
 
 
+def long_maps(bench):
+    yield beside(bench, "p99 of apply beside a map of 1,000,000 x 100 us, ms", "<= 20", ("spins", 1000000),
+                 lambda load: f"{load['count']} map, given up after {load['median_us'] / 1e6:.0f} s")
+
+
 def beside(bench, name, target, load, describe):
     other, seconds = bench.start_client(bench.daemon), bench.choose(3, 2)
 
@@ -231,9 +237,17 @@ def measure_idle(daemon, when, seconds, targets):
 # 6. Accidents
 
 def killed_workers(bench):
-    result = bench.client.ask("kill", bench.choose(20, 5))
-    yield Row("kill -9 of both workers to the next answer, ms", result["median_us"] / 1e3, "",
-              f"max {result['max_us'] / 1e3:.1f} of {result['count']}", result)
+    yield killed(bench, bench.client, "kill -9 of both workers to the next answer, ms", "")
+    for name, target, modules in (("the only worker", "<= 5", ["demo"]),
+                                  ("the only worker of a pool that loads for 2 s", "<= 20", ["demo", SLOW])):
+        client = bench.start_client(bench.start_daemon(workers=1, modules=modules))
+        yield killed(bench, client, f"kill -9 of {name} to the next answer, ms", target)
+        client.close()
 
 
-ALL = [round_trip, against_pool, large_arguments, large_maps, killed_workers, idle, idle_after_load]
+def killed(bench, client, name, target):
+    result = client.ask("kill", bench.choose(20, 5))
+    return Row(name, result["median_us"] / 1e3, target, f"max {result['max_us'] / 1e3:.1f} of {result['count']}", result)
+
+
+ALL = [round_trip, against_pool, large_arguments, large_maps, long_maps, killed_workers, idle, idle_after_load]
