@@ -10,7 +10,7 @@ enum worker_message {
 	MSG_START = 1, /* [1, {settings}] */
 	MSG_FORK = 2,  /* [2, worker] + descriptors: channel, page */
 	MSG_KILL = 3,  /* [3, worker, signal] */
-	MSG_TASK = 4,  /* [4, seq, function, star, items, options?] */
+	MSG_TASK = 4,  /* [4, seq, job, function, star, items, options?] */
 
 	/* runtime to daemon */
 	MSG_HELLO = 16,  /* [16, {protocol, runtime, version, fork, page}] */

@@ -36,9 +36,10 @@ void channel_send_task(struct channel *channel, const struct chunk *chunk)
 {
 	struct procpool_writer *w = output_writer(&channel->output);
 	const struct job *job = chunk->job;
-	procpool_write_array(w, job->kwargs_size > 0 ? 6 : 5);
+	procpool_write_array(w, job->kwargs_size > 0 ? 7 : 6);
 	procpool_write_int(w, MSG_TASK);
 	procpool_write_uint(w, chunk->seq);
+	procpool_write_uint(w, job->id);
 	procpool_write_string_n(w, job->function->name, job->function->name_size);
 	procpool_write_bool(w, job->star);
 	procpool_write_array(w, chunk->range.count);

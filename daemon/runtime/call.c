@@ -17,6 +17,7 @@ void call_init(struct procpool_call *call, const struct settings *settings)
 {
 	memset(call, 0, sizeof(*call));
 	call->settings = settings;
+	call->attempt = 1;
 }
 
 static void free_texts(struct procpool_call *call)
@@ -202,6 +203,16 @@ const char *procpool_call_function(const struct procpool_call *call)
 const char *procpool_call_pool(const struct procpool_call *call)
 {
 	return call->settings->pool;
+}
+
+uint64_t procpool_call_job(const struct procpool_call *call)
+{
+	return call->job;
+}
+
+unsigned procpool_call_attempt(const struct procpool_call *call)
+{
+	return call->attempt;
 }
 
 unsigned procpool_call_worker(const struct procpool_call *call)

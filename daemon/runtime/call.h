@@ -35,6 +35,8 @@ struct call_text {
 struct procpool_call {
 	const struct settings *settings;
 	const char *function;
+	uint64_t job;     /* 0: an initializer */
+	unsigned attempt; /* from 1 */
 
 	const uint8_t *args; /* arg_count values, one after the other */
 	const uint8_t *args_end;

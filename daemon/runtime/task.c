@@ -6,19 +6,32 @@
 #include "proto/frame.h"
 #include "proto/worker.h"
 
+/* All of them may be absent. */
+static void parse_options(struct procpool_value options, struct task *ret)
+{
+	uint64_t attempt;
+	ret->has_kwargs = procpool_value_count(procpool_value_get(options, "kwargs")) > 0;
+	ret->attempt = 1;
+	if (procpool_value_uint(procpool_value_get(options, "attempt"), &attempt) &&
+	    attempt <= UINT32_MAX)
+		ret->attempt = (uint32_t)attempt;
+}
+
 bool task_parse(struct procpool_value message, struct task *ret)
 {
 	struct procpool_iter it = procpool_iter(message);
-	struct procpool_value number, seq, function, star;
+	struct procpool_value number, seq, job, function, star, options = {0};
 	uint64_t seq_number;
 	const void *name;
-	if (it.remaining < 5 || procpool_value_type(message) != PROCPOOL_ARRAY)
+	if (it.remaining < 6 || procpool_value_type(message) != PROCPOOL_ARRAY)
 		return false;
 	procpool_iter_next(&it, &number);
 	procpool_iter_next(&it, &seq);
+	procpool_iter_next(&it, &job);
 	procpool_iter_next(&it, &function);
 	procpool_iter_next(&it, &star);
 	if (!procpool_value_uint(seq, &seq_number) || seq_number > UINT32_MAX ||
+	    !procpool_value_uint(job, &ret->job) ||
 	    !procpool_value_bytes(function, &name, &ret->name_size) ||
 	    !procpool_value_bool(star, &ret->star))
 		return false;
@@ -33,8 +46,9 @@ bool task_parse(struct procpool_value message, struct task *ret)
 	ret->count = (uint32_t)items.children;
 	ret->items = it.next + items.size;
 	ret->items_end = it.end;
-	ret->has_kwargs = it.remaining > 1 && procpool_value_count(procpool_value_get(
-						      procpool_value_at(message, 5), "kwargs")) > 0;
+	if (it.remaining > 1)
+		options = procpool_value_at(message, 6);
+	parse_options(options, ret);
 	return true;
 }
 
@@ -178,6 +192,8 @@ int task_run(struct task_runner *runner, const struct task *task)
 {
 	const struct function *f = find(runner, task);
 	const uint8_t *item = task->items;
+	runner->call.job = task->job;
+	runner->call.attempt = task->attempt;
 	if (runner->offers_itself)
 		page_offer(runner->page, task->seq);
 	for (uint32_t i = 0; i < task->count; i++) {

@@ -14,9 +14,11 @@
 #include "runtime/outbox.h"
 #include "runtime/registry.h"
 
-/* [4, seq, function, star, items, options?], as views into the message. */
+/* [4, seq, job, function, star, items, options?], as views into the message. */
 struct task {
 	uint32_t seq;
+	uint32_t attempt;
+	uint64_t job;
 	const char *name;
 	size_t name_size;
 	bool star; /* items are argument arrays */

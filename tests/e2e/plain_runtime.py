@@ -79,7 +79,7 @@ class Runtime:
             raise TooLarge("the value is larger than a message may be")
         return value
 
-    def task(self, seq, name, star, items, options=None):
+    def task(self, seq, job, name, star, items, options=None):
         kwargs = (options or {}).get("kwargs", {})
         for index, item in enumerate(items):
             args = item if star else [item]

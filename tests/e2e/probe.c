@@ -163,6 +163,16 @@ static int who(struct procpool_call *call)
 	return 0;
 }
 
+/* [job, attempt] */
+static int task(struct procpool_call *call)
+{
+	struct procpool_writer *w = procpool_result(call);
+	procpool_write_array(w, 2);
+	procpool_write_uint(w, procpool_call_job(call));
+	procpool_write_uint(w, procpool_call_attempt(call));
+	return 0;
+}
+
 static int environment(struct procpool_call *call)
 {
 	const char *name;
@@ -239,6 +249,7 @@ static const struct procpool_function functions[] = {
 	{"fill", "fill(n): n bytes", fill},
 	{"nest", "nest(n): n arrays, one in the other", nest},
 	{"pid", "pid(...): the worker's process id", pid},
+	{"task", "task(): the job and the attempt that it is called in", task},
 	{"who", "who(): pool, worker's number, number of workers, initargs", who},
 	{"environment", "environment(name): a variable's value", environment},
 	{"print", "print(text): on standard output and error", print},

@@ -23,6 +23,14 @@ def test_the_push_has_job_error_value_and_meta(client):
     assert 0 <= meta["waited"] < 60 and 0 <= meta["ran"] < 60
 
 
+def test_a_function_knows_the_job_that_it_is_called_in(probe):
+    client = probe().connect()
+    job = client.call("apply_async", "probe.task", [])
+    assert client.push("result")[:3] == [job, None, [job, 1]]
+    job = client.call("map_async", "probe.task", [1, 2, 3])
+    assert client.push("result")[:3] == [job, None, [[job, 1]] * 3]
+
+
 def test_the_push_of_a_failed_job_has_its_error_with_the_job(client):
     job = client.call("apply_async", "demo.fail", ["no luck"])
     _, error, value, _ = client.push("result", lambda p: p[0] == job)

@@ -60,6 +60,16 @@ static int prepare(struct procpool_call *call)
 	return procpool_return_nil(call);
 }
 
+/* [job, attempt] */
+static int task(struct procpool_call *call)
+{
+	struct procpool_writer *w = procpool_result(call);
+	procpool_write_array(w, 2);
+	procpool_write_uint(w, procpool_call_job(call));
+	procpool_write_uint(w, procpool_call_attempt(call));
+	return 0;
+}
+
 static void *log_line(void *data)
 {
 	procpool_log(PROCPOOL_LOG_WARNING, "from a\nthread\n");
@@ -78,6 +88,7 @@ static int log_from_thread(struct procpool_call *call)
 static const struct procpool_function functions[] = {
 	{"state", NULL, state},
 	{"prepare", NULL, prepare},
+	{"task", NULL, task},
 	{"log_from_thread", NULL, log_from_thread},
 };
 PROCPOOL_MODULE("lifecycle", "Before the first and after the last.", functions, initialize,

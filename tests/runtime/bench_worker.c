@@ -178,9 +178,10 @@ static void drain(struct peer *peer, struct tally *tally)
 static void write_task(struct procpool_writer *w, uint32_t seq, const char *function,
 		       uint32_t items)
 {
-	procpool_write_array(w, 5);
+	procpool_write_array(w, 6);
 	procpool_write_int(w, MSG_TASK);
 	procpool_write_uint(w, seq);
+	procpool_write_uint(w, 71001);
 	procpool_write_string(w, function);
 	procpool_write_bool(w, false);
 	procpool_write_array(w, items);

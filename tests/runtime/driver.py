@@ -20,6 +20,7 @@ BUILD = os.environ["PROCPOOL_BUILD"]
 RUNTIME = os.path.join(BUILD, "daemon/runtime/procpool-runtime")
 TEST_MODULES = os.path.join(BUILD, "tests/modules")
 DEADLINE = 30.0
+JOB = 71001
 
 START, FORK, KILL, TASK = 1, 2, 3, 4
 HELLO, READY, FAILED, RESULT, ERROR, LOG, FORKED, EXITED = range(16, 24)
@@ -146,7 +147,7 @@ class Worker(Channel):
         self.seq = (self.seq + 1) % 2**32
         if self.page:
             self.page.offer(self.seq)
-        self.send([TASK, self.seq, function, star, items] + ([options] if options else []))
+        self.send([TASK, self.seq, JOB, function, star, items] + ([options] if options else []))
         return self.seq
 
     def answers(self, seq, count):

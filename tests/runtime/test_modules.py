@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from driver import FAILED, READY, RUNTIME, TEST_MODULES, Spawner
+from driver import FAILED, JOB, READY, RUNTIME, TEST_MODULES, Spawner
 
 
 def path_of(name):
@@ -144,6 +144,16 @@ def test_named_initializer_runs_after_those_of_the_modules():
     spawner = Spawner([path_of("lifecycle")], initializer="lifecycle.prepare", initargs=["x"])
     spawner.ready()
     assert spawner.fork().ready().apply("lifecycle.state") == ["x", 1]
+    spawner.close()
+
+
+def test_function_knows_its_job_and_attempt():
+    spawner = Spawner([path_of("lifecycle")])
+    spawner.ready()
+    worker = spawner.fork().ready()
+    assert worker.apply("lifecycle.task") == [JOB, 1]
+    assert worker.map("lifecycle.task", [1, 2], attempt=3) == [("ok", [JOB, 3])] * 2
+    assert worker.map("lifecycle.task", [1], attempt=-1) == [("ok", [JOB, 1])]
     spawner.close()
 
 

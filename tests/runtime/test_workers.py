@@ -79,7 +79,7 @@ def test_fork_messages_in_one_write_get_their_own_descriptors(spawner):
     for pid, (ours, _) in zip(pids, pairs):
         ours.settimeout(DEADLINE)
         assert ours.recv(2, socket.MSG_WAITALL) == bytes([0x91, 17])
-        ours.sendall(bytes([0x95, TASK, 1, 0xA8]) + b"demo.pid" + bytes([0xC3, 0x91, 0x90]))
+        ours.sendall(bytes([0x96, TASK, 1, 0, 0xA8]) + b"demo.pid" + bytes([0xC3, 0x91, 0x90]))
         answer = ours.recv(100)
         assert answer.endswith(pid.to_bytes(2, "big")) or answer.endswith(pid.to_bytes(4, "big"))
 
@@ -164,7 +164,7 @@ def test_values_and_errors_alternate_in_order(spawner):
 
 def test_task_cut_at_every_byte_is_understood(spawner):
     worker = spawner.fork(page=False).ready()
-    message = msgpack.packb([TASK, 1, "demo.echo", True, [[["abc", {"k": 2.5}]]]])
+    message = msgpack.packb([TASK, 1, 7, "demo.echo", True, [[["abc", {"k": 2.5}]]]])
     for cut in range(1, len(message)):
         worker.sock.sendall(message[:cut])
         time.sleep(0)  # the halves may arrive together or not; both are right

@@ -220,6 +220,12 @@ PROCPOOL_PUBLIC int procpool_fail_memory(struct procpool_call *call);
 PROCPOOL_PUBLIC const char *procpool_call_function(const struct procpool_call *call);
 /* The pool's name. */
 PROCPOOL_PUBLIC const char *procpool_call_pool(const struct procpool_call *call);
+/* The id of the job that the call belongs to, which all elements of a map share; 0 within an
+ * initializer. */
+PROCPOOL_PUBLIC uint64_t procpool_call_job(const struct procpool_call *call);
+/* Which attempt at this call it is: 1, or more where the caller allowed retries and those before
+ * failed. */
+PROCPOOL_PUBLIC unsigned procpool_call_attempt(const struct procpool_call *call);
 /* The number of this worker in its pool, from 1; and how many workers the pool wants. */
 PROCPOOL_PUBLIC unsigned procpool_call_worker(const struct procpool_call *call);
 PROCPOOL_PUBLIC unsigned procpool_call_workers(const struct procpool_call *call);
