@@ -145,6 +145,7 @@ void core_mark_dirty(struct core *core, struct pool *pool)
 static void stop_pool(struct pool *pool, uint64_t now_us)
 {
 	struct core *core = pool->core;
+	struct runtime *runtime;
 	struct worker *worker;
 	if (pool->waiting > 0) {
 		struct outcome error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
@@ -158,8 +159,9 @@ static void stop_pool(struct pool *pool, uint64_t now_us)
 			pool_stop_worker(worker, now_us);
 	}
 	/* A spawner sees its workers' ends through: killed before, it would leave them dying. */
-	if (TAILQ_EMPTY(&pool->workers))
-		pool_stop_runtime(pool, now_us);
+	TAILQ_FOREACH (runtime, &pool->runtimes, in_pool)
+		if (runtime->worker_count == 0)
+			runtime_stop(runtime, now_us);
 }
 
 /* What workers were sent ahead waits again, and so fails with what waits. */
@@ -193,7 +195,7 @@ bool core_stopped(const struct core *core)
 {
 	struct pool *pool;
 	TAILQ_FOREACH (pool, &core->pools, in_core)
-		if (!TAILQ_EMPTY(&pool->workers) || pool_has_runtime(pool))
+		if (pool_has_processes(pool))
 			return false;
 	return core->stopping;
 }
@@ -235,7 +237,10 @@ void core_timers(struct core *core, uint64_t now_us)
 			core_wait_over(core, container_of(timer, struct wait, timer));
 			break;
 		case TIMER_POOL:
-			pool_retry(container_of(timer, struct pool, retry_timer), now_us);
+			pool_fill(container_of(timer, struct pool, retry_timer), now_us);
+			break;
+		case TIMER_RUNTIME:
+			runtime_overdue(container_of(timer, struct runtime, deadline));
 			break;
 		case TIMER_REBALANCE:
 			scheduler_rebalance(container_of(timer, struct pool, rebalance_timer),

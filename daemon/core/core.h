@@ -29,10 +29,10 @@ enum action_type {
 	ACTION_PUSH_RESULT,   /* session, job_id, function, outcome, waited_us, ran_us */
 	ACTION_PUSH_ITEMS,    /* session, job_id, first, outcome.value: an array of pairs */
 	ACTION_PUSH_EVENT,    /* session, outcome.value: a map */
-	ACTION_START_RUNTIME, /* pool */
-	ACTION_STOP_RUNTIME,  /* pool: end of file */
-	ACTION_KILL_RUNTIME,  /* pool */
-	ACTION_START_WORKER,  /* worker: ask the pool's spawner, or exec */
+	ACTION_START_RUNTIME, /* runtime */
+	ACTION_STOP_RUNTIME,  /* runtime: end of file */
+	ACTION_KILL_RUNTIME,  /* runtime */
+	ACTION_START_WORKER,  /* worker: ask its spawner, or exec */
 	ACTION_STOP_WORKER,   /* worker: end of file */
 	ACTION_KILL_WORKER,   /* worker */
 	ACTION_SEND_TASK,     /* worker, chunk */
@@ -45,7 +45,7 @@ struct action {
 	uint32_t first;
 	uint64_t job_id;
 	struct session *session;
-	struct pool *pool;
+	struct runtime *runtime;
 	struct worker *worker;
 	struct chunk *chunk;
 	struct function *function;

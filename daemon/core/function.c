@@ -35,6 +35,41 @@ int function_table_add(struct function_table *table, struct pool *pool, const ch
 	return 0;
 }
 
+static bool read_function(struct function_table *table, struct pool *pool,
+			  struct procpool_value function, size_t name_bytes)
+{
+	struct procpool_iter it = procpool_iter(function);
+	struct procpool_value name_value, doc_value;
+	const void *name, *doc;
+	size_t name_size, doc_size;
+	if (procpool_value_type(function) != PROCPOOL_ARRAY ||
+	    !procpool_iter_next(&it, &name_value) || !procpool_iter_next(&it, &doc_value) ||
+	    !procpool_value_bytes(name_value, &name, &name_size) ||
+	    !procpool_value_bytes(doc_value, &doc, &doc_size))
+		return false;
+	if (name_size == 0 || name_size > name_bytes)
+		return false;
+	/* Those of processes before stay known: jobs refer to them. */
+	if (function_table_count(table) >= FUNCTIONS_MAX &&
+	    !function_table_find(table, name, name_size))
+		return false;
+	return function_table_add(table, pool, name, name_size, doc, doc_size) == 0;
+}
+
+bool function_table_read(struct function_table *table, struct pool *pool,
+			 struct procpool_value functions, size_t name_bytes)
+{
+	if (procpool_value_type(functions) != PROCPOOL_ARRAY ||
+	    procpool_value_count(functions) > FUNCTIONS_MAX)
+		return false;
+	struct procpool_iter it = procpool_iter(functions);
+	struct procpool_value function;
+	while (procpool_iter_next(&it, &function))
+		if (!read_function(table, pool, function, name_bytes))
+			return false;
+	return true;
+}
+
 void function_table_fini(struct function_table *table)
 {
 	struct function *function, *next;

@@ -25,6 +25,8 @@ struct function {
 	UT_hash_handle hh;
 };
 
+#define FUNCTIONS_MAX 65536U /* in a table */
+
 struct function_table {
 	struct function *by_name;
 };
@@ -33,6 +35,10 @@ struct function_table {
  * -ENOMEM. */
 int function_table_add(struct function_table *table, struct pool *pool, const char *name,
 		       size_t name_size, const char *doc, size_t doc_size);
+
+/* Adds all of an array of [name, doc], hostile. False: malformed, or more than there may be. */
+bool function_table_read(struct function_table *table, struct pool *pool,
+			 struct procpool_value functions, size_t name_bytes);
 void function_table_fini(struct function_table *table);
 
 size_t function_table_count(const struct function_table *table);

@@ -118,3 +118,50 @@ void publish_job(struct core *core, struct job *job)
 	procpool_write_string(&w, job_state_name(job->state));
 	publish_event(core, job, job->function->pool, &w);
 }
+
+void publish_pool(struct pool *pool)
+{
+	struct core *core = pool->core;
+	if (core->subscription_count == 0)
+		return;
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	bool failing = pool->failure.value.size > 0;
+	procpool_write_map(&w, failing ? 4 : 3);
+	procpool_write_string(&w, "event");
+	procpool_write_string(&w, "pool");
+	procpool_write_string(&w, "pool");
+	procpool_write_string(&w, pool->spec->name);
+	procpool_write_string(&w, "state");
+	procpool_write_string(&w, pool_state_name(pool));
+	if (failing) {
+		procpool_write_string(&w, "error");
+		procpool_write_value(&w, span_value(pool->failure.value));
+	}
+	publish_event(core, NULL, pool, &w);
+}
+
+void publish_worker(struct worker *worker, const struct worker_end *end)
+{
+	struct core *core = worker->pool->core;
+	if (core->subscription_count == 0)
+		return;
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	procpool_write_map(&w, end ? 6 : 5);
+	procpool_write_string(&w, "event");
+	procpool_write_string(&w, "worker");
+	procpool_write_string(&w, "pool");
+	procpool_write_string(&w, worker->pool->spec->name);
+	procpool_write_string(&w, "pid");
+	procpool_write_int(&w, worker->pid);
+	procpool_write_string(&w, "worker");
+	procpool_write_int(&w, worker->number);
+	procpool_write_string(&w, "state");
+	procpool_write_string(&w, end ? "exited" : "ready");
+	if (end) {
+		procpool_write_string(&w, end->signal ? "signal" : "exit_status");
+		procpool_write_int(&w, end->signal ? end->signal : end->exit_status);
+	}
+	publish_event(core, NULL, worker->pool, &w);
+}

@@ -13,6 +13,8 @@ struct job;
 struct pool;
 struct procpool_writer;
 struct session;
+struct worker;
+struct worker_end;
 
 /* The result of a job that has ended, to its subscribers; `except` has been told already (or NULL).
  */
@@ -23,6 +25,12 @@ void publish_result_to(struct core *core, struct job *job, struct session *sessi
 
 /* The state that a job has entered. */
 void publish_job(struct core *core, struct job *job);
+
+/* The state of a pool. */
+void publish_pool(struct pool *pool);
+
+/* A worker that has become ready, or (end not NULL) one that was has gone. */
+void publish_worker(struct worker *worker, const struct worker_end *end);
 
 /* An event map, of a job or (job NULL) a pool. Takes the writer's contents and finishes it. */
 void publish_event(struct core *core, struct job *job, struct pool *pool,

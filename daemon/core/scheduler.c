@@ -116,8 +116,7 @@ static bool is_unbalanced(struct pool *pool)
 /* If a worker idles while tasks wait at others, look again soon. */
 static void watch_balance(struct pool *pool, uint64_t now_us)
 {
-	if (pool->page && !TAILQ_EMPTY(&pool->idle) && pool->rebalance_timer.place == 0 &&
-	    is_unbalanced(pool))
+	if (!TAILQ_EMPTY(&pool->idle) && pool->rebalance_timer.place == 0 && is_unbalanced(pool))
 		timer_heap_set(&pool->core->timers, &pool->rebalance_timer,
 			       now_us + SCHEDULER_STALE_US);
 }

@@ -20,6 +20,7 @@
 
 struct channel;
 struct pool;
+struct runtime;
 
 enum worker_state {
 	WORKER_STARTING, /* being forked or loading */
@@ -53,6 +54,7 @@ struct chunk {
 
 struct worker {
 	struct pool *pool;
+	struct runtime *runtime; /* that it was started from */
 	struct channel *channel; /* its socket, for whoever executes actions; NULL: none */
 	unsigned number;         /* in its pool, from 1 */
 	pid_t pid;               /* 0: not known yet */

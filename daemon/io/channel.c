@@ -88,8 +88,8 @@ void channel_kill(struct channel *channel)
 		channel->end.reason = "closed its channel and did not exit";
 	if (channel->process.pid > 0) {
 		process_signal(&channel->process, SIGKILL);
-	} else if (channel->worker && channel->pool->channel) {
-		struct channel *spawner = channel->pool->channel;
+	} else if (channel->worker && channel->runtime->channel) {
+		struct channel *spawner = channel->runtime->channel;
 		struct procpool_writer *w = output_writer(&spawner->output);
 		procpool_write_array(w, 3);
 		procpool_write_int(w, MSG_KILL);
@@ -191,8 +191,6 @@ static void destroy(struct channel *channel)
 	TAILQ_REMOVE(&server->channels, channel, in_server);
 	if (channel->dirty)
 		TAILQ_REMOVE(&server->dirty_channels, channel, in_dirty);
-	if (channel->pool->channel == channel)
-		channel->pool->channel = NULL;
 	outcome_fini(&channel->end.error);
 	output_fini(&channel->output);
 	input_fini(&channel->input);
@@ -283,8 +281,7 @@ static void finish_runtime(struct channel *spawner)
 	struct channel_list *channels = &spawner->server->channels;
 	hear_out(spawner);
 	TAILQ_FOREACH (channel, channels, in_server) {
-		if (channel->pool != spawner->pool || !channel->worker ||
-		    channel_is_own_process(channel))
+		if (channel->runtime != spawner->runtime || !channel->worker)
 			continue;
 		channel_end(channel);
 		hear_out(channel);
@@ -295,7 +292,8 @@ static void finish_runtime(struct channel *spawner)
 	struct outcome error = runtime_error(spawner);
 	if (silent)
 		log_failed_runtime(&error);
-	pool_runtime_exited(spawner->pool, error, spawner->transient, spawner->server->now_us);
+	spawner->runtime->channel = NULL;
+	runtime_exited(spawner->runtime, error, spawner->transient, spawner->server->now_us);
 	for (channel = TAILQ_FIRST(channels); channel; channel = next) {
 		next = TAILQ_NEXT(channel, in_server);
 		if (channel->orphaned)
@@ -329,7 +327,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 	if (channel->worker)
 		pool_worker_leaves(channel->worker, channel->server->now_us);
 	else
-		pool_runtime_leaves(channel->pool, channel->server->now_us);
+		runtime_leaves(channel->runtime, channel->server->now_us);
 	server_execute(channel->server);
 }
 
@@ -355,13 +353,14 @@ static void on_exited(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* ---- starting ---- */
 
-static struct channel *create(struct server *server, struct pool *pool, struct worker *worker)
+static struct channel *create(struct server *server, struct runtime *runtime, struct worker *worker)
 {
 	struct channel *channel = calloc(1, sizeof(*channel));
 	if (!channel)
 		return NULL;
 	channel->server = server;
-	channel->pool = pool;
+	channel->pool = runtime->pool;
+	channel->runtime = runtime;
 	channel->worker = worker;
 	channel->fd = -1;
 	channel->page.fd = -1;
@@ -422,19 +421,19 @@ static void start_process(struct channel *channel)
 	ev_io_start(server->loop, &channel->exit_watcher);
 }
 
-void channel_start_runtime(struct server *server, struct pool *pool)
+void channel_start_runtime(struct server *server, struct runtime *runtime)
 {
-	struct channel *channel = create(server, pool, NULL);
+	struct channel *channel = create(server, runtime, NULL);
 	if (!channel)
 		abort(); /* at the start, or nothing is left to serve with */
-	pool->channel = channel;
+	runtime->channel = channel;
 	start_process(channel);
 }
 
 /* Asks the spawner. */
 static void fork_worker(struct channel *channel)
 {
-	struct channel *spawner = channel->pool->channel;
+	struct channel *spawner = channel->runtime->channel;
 	int ours, fds[2];
 	size_t fd_count = 1;
 	int r = process_channel(&ours, &fds[0]);
@@ -443,7 +442,7 @@ static void fork_worker(struct channel *channel)
 		return;
 	}
 	watch(channel, ours);
-	if (channel->pool->page) {
+	if (channel->runtime->page) {
 		r = page_memory_init(&channel->page);
 		if (r < 0) {
 			close(fds[0]);
@@ -463,10 +462,10 @@ static void fork_worker(struct channel *channel)
 
 void channel_start_worker(struct server *server, struct worker *worker)
 {
-	struct channel *channel = create(server, worker->pool, worker);
+	struct channel *channel = create(server, worker->runtime, worker);
 	if (!channel)
 		abort();
-	if (worker->pool->runtime == RUNTIME_EXEC)
+	if (worker->runtime->state == RUNTIME_EXEC)
 		start_process(channel);
 	else
 		fork_worker(channel);

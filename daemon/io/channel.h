@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The daemon's end of a socket to a runtime process (WORKER.md), and the process itself where the
- * daemon started it: a pool's spawner, a worker forked by it, or a worker that is a process of its
+ * daemon started it: a spawner, a worker forked by it, or a worker that is a process of its
  * own.
  *
  * All that comes from a worker is hostile: what does not fit ends it. Its end is final when its
@@ -26,9 +26,10 @@ struct server;
 struct channel {
 	struct server *server;
 	struct pool *pool;
-	struct worker
-		*worker; /* NULL: the pool's spawner, or a process that has not said what it is */
-	int fd;          /* -1: it could not be started */
+	struct runtime *runtime;
+	struct worker *
+		worker; /* NULL: the runtime's spawner, or a process that has not said what it is */
+	int fd;         /* -1: it could not be started */
 	ev_io reader;
 	ev_io writer;
 	struct input input;
@@ -60,8 +61,9 @@ static inline bool channel_is_own_process(const struct channel *channel)
 	return channel->process.pidfd >= 0;
 }
 
-/* Starts a pool's runtime, or a worker. Failures are told to the core in the next prepare hook. */
-void channel_start_runtime(struct server *server, struct pool *pool);
+/* Starts a runtime's first process, or a worker. Failures are told to the core in the next prepare
+ * hook. */
+void channel_start_runtime(struct server *server, struct runtime *runtime);
 void channel_start_worker(struct server *server, struct worker *worker);
 
 /* End of file for the other side. */

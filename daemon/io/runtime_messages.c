@@ -109,12 +109,12 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 		return "speaks another version of the worker protocol";
 	bool page = flag(hello, "page");
 	if (!channel->worker) {
-		struct worker *worker = pool_hello(channel->pool, flag(hello, "fork"), page,
-						   channel->server->now_us);
+		struct worker *worker = runtime_hello(channel->runtime, flag(hello, "fork"), page,
+						      channel->server->now_us);
 		channel->worker = worker;
 		if (worker) {
 			worker->channel = channel;
-			channel->pool->channel = NULL;
+			channel->runtime->channel = NULL;
 		}
 	}
 	channel->greeted = true;
@@ -126,12 +126,11 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 
 static const char *handle_ready(struct channel *channel, const struct message *message)
 {
-	struct pool *pool = channel->pool;
 	uint64_t now_us = channel->server->now_us;
 	if (channel_is_own_process(channel)) {
 		if (!channel->greeted || channel->loaded)
 			return "said ready out of turn";
-		if (!pool_loaded(pool, message->elements[0], now_us))
+		if (!runtime_loaded(channel->runtime, message->elements[0], now_us))
 			return "sent a malformed list of functions";
 	}
 	channel->loaded = true;
@@ -157,7 +156,7 @@ static const char *handle_failed(struct channel *channel, const struct message *
 	if (channel->worker)
 		pool_worker_leaves(channel->worker, channel->server->now_us);
 	else
-		pool_runtime_leaves(channel->pool, channel->server->now_us);
+		runtime_leaves(channel->runtime, channel->server->now_us);
 	return NULL;
 }
 
@@ -231,11 +230,10 @@ static struct channel *worker_channel(struct channel *spawner, struct procpool_v
 {
 	uint32_t number;
 	struct worker *worker;
-	if (spawner->worker || spawner->pool->runtime == RUNTIME_EXEC ||
-	    !read_u32(number_value, &number))
+	if (spawner->worker || !read_u32(number_value, &number))
 		return NULL;
 	TAILQ_FOREACH (worker, &spawner->pool->workers, in_pool)
-		if (worker->number == number)
+		if (worker->number == number && worker->runtime == spawner->runtime)
 			return worker->channel;
 	return NULL;
 }

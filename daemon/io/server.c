@@ -40,15 +40,15 @@ static void execute(struct server *server, const struct action *action)
 			peer_execute(action->session->peer, action);
 		break;
 	case ACTION_START_RUNTIME:
-		channel_start_runtime(server, action->pool);
+		channel_start_runtime(server, action->runtime);
 		break;
 	case ACTION_STOP_RUNTIME:
-		if (action->pool->channel)
-			channel_shut(action->pool->channel);
+		if (action->runtime->channel)
+			channel_shut(action->runtime->channel);
 		break;
 	case ACTION_KILL_RUNTIME:
-		if (action->pool->channel)
-			channel_kill(action->pool->channel);
+		if (action->runtime->channel)
+			channel_kill(action->runtime->channel);
 		break;
 	case ACTION_START_WORKER:
 		channel_start_worker(server, action->worker);

@@ -55,19 +55,16 @@ static void test_every_runtime_state_and_event(void **state)
 {
 	(void)state;
 	enum {
-		NONE = RUNTIME_NONE,
 		STARTING = RUNTIME_STARTING,
 		READY = RUNTIME_READY,
 		EXEC = RUNTIME_EXEC,
 		STOPPING = RUNTIME_STOPPING,
+		GONE = RUNTIME_GONE,
 		NO = RUNTIME_STATE_COUNT,
 	};
 	static const int expected[RUNTIME_STATE_COUNT][RUNTIME_EVENT_COUNT] = {
-		{STARTING, NO, NO, NONE, NO},
-		{NO, READY, EXEC, STOPPING, NONE},
-		{NO, NO, NO, STOPPING, NONE},
-		{NO, NO, NO, EXEC, NO},
-		{NO, STOPPING, STOPPING, STOPPING, NONE},
+		{READY, EXEC, STOPPING, GONE},        {NO, NO, STOPPING, GONE}, {NO, NO, EXEC, NO},
+		{STOPPING, STOPPING, STOPPING, GONE}, {NO, NO, NO, NO},
 	};
 	for (int s = 0; s < RUNTIME_STATE_COUNT; s++)
 		for (int e = 0; e < RUNTIME_EVENT_COUNT; e++)
@@ -102,7 +99,7 @@ static void test_runtime_that_does_not_fork_is_the_first_worker(void **state)
 	(void)state;
 	struct fixture f = begin(FAKE_EXEC);
 	fake_hello(f.world, f.runtime);
-	assert_false(pool_has_runtime(f.pool));
+	assert_false(runtime_has_process(f.pool->serving));
 	assert_int_equal(worker_count(&f), 2);
 	fake_ready(f.world, world_worker(f.world, 0));
 	assert_int_equal(submit(&f), ERR_NONE);

@@ -353,7 +353,7 @@ static void start_or_fail(struct life *life)
 			fake_not_ready(life->world, fake, said, chance(life, 30));
 	}
 	TAILQ_FOREACH (runtime, &life->world->runtimes, next)
-		if (runtime->present && runtime->pool->runtime == RUNTIME_STARTING)
+		if (runtime->present && runtime->runtime->state == RUNTIME_STARTING)
 			break;
 	if (!runtime)
 		return;

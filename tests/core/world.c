@@ -272,6 +272,14 @@ static void add_record(struct world *world, const struct action *action)
 		world->on_record(world, record);
 }
 
+static void start_runtime(struct world *world, struct runtime *runtime)
+{
+	struct fake_runtime *fake = world_runtime(world, runtime->pool);
+	assert_false(fake->present);
+	fake->runtime = runtime;
+	fake->present = true;
+}
+
 static void execute(struct world *world, const struct action *action)
 {
 	switch (action->type) {
@@ -282,13 +290,13 @@ static void execute(struct world *world, const struct action *action)
 		add_record(world, action);
 		break;
 	case ACTION_START_RUNTIME:
-		world_runtime(world, action->pool)->present = true;
+		start_runtime(world, action->runtime);
 		break;
 	case ACTION_STOP_RUNTIME:
-		world_runtime(world, action->pool)->told_to_stop = true;
+		world_runtime(world, action->runtime->pool)->told_to_stop = true;
 		break;
 	case ACTION_KILL_RUNTIME:
-		world_runtime(world, action->pool)->told_to_die = true;
+		world_runtime(world, action->runtime->pool)->told_to_die = true;
 		break;
 	case ACTION_START_WORKER:
 		add_fake(world, action->worker);
@@ -327,7 +335,7 @@ static bool live(struct world *world)
 			continue;
 		if (runtime->told_to_stop || runtime->told_to_die)
 			fake_exit(world, runtime, NULL, false);
-		else if (runtime->pool->runtime != RUNTIME_STARTING)
+		else if (runtime->runtime->state != RUNTIME_STARTING)
 			continue;
 		else if (runtime->forks)
 			fake_loaded(world, runtime);
@@ -551,7 +559,7 @@ struct fake_runtime *world_runtime(struct world *world, struct pool *pool)
 void fake_hello(struct world *world, struct fake_runtime *runtime)
 {
 	struct worker *worker =
-		pool_hello(runtime->pool, runtime->forks, runtime->has_page, world->now_us);
+		runtime_hello(runtime->runtime, runtime->forks, runtime->has_page, world->now_us);
 	if (!runtime->forks && worker) {
 		runtime->present = false;
 		add_fake(world, worker);
@@ -564,7 +572,7 @@ void fake_loaded(struct world *world, struct fake_runtime *runtime)
 	struct procpool_writer w;
 	uint32_t count = 0;
 	if (runtime->forks)
-		pool_hello(runtime->pool, true, runtime->has_page, world->now_us);
+		runtime_hello(runtime->runtime, true, runtime->has_page, world->now_us);
 	procpool_writer_init(&w);
 	size_t place = procpool_write_open_array(&w);
 	for (const char *const *name = runtime->functions; *name; name++, count++) {
@@ -573,7 +581,7 @@ void fake_loaded(struct world *world, struct fake_runtime *runtime)
 		procpool_write_string(&w, "what it does");
 	}
 	procpool_write_count(&w, place, count);
-	assert_true(pool_loaded(runtime->pool, procpool_writer_value(&w), world->now_us));
+	assert_true(runtime_loaded(runtime->runtime, procpool_writer_value(&w), world->now_us));
 	procpool_writer_fini(&w);
 	world_settle(world);
 }
@@ -589,12 +597,12 @@ void fake_exit(struct world *world, struct fake_runtime *runtime, const char *sa
 	TAILQ_HEAD(, fake_worker) gone = TAILQ_HEAD_INITIALIZER(gone);
 	for (fake = TAILQ_FIRST(&world->workers); fake; fake = next) {
 		next = TAILQ_NEXT(fake, next);
-		if (fake->worker->pool != runtime->pool)
+		if (fake->worker->runtime != runtime->runtime)
 			continue;
 		TAILQ_REMOVE(&world->workers, fake, next);
 		TAILQ_INSERT_TAIL(&gone, fake, next);
 	}
-	pool_runtime_exited(runtime->pool, error, transient, world->now_us);
+	runtime_exited(runtime->runtime, error, transient, world->now_us);
 	while ((fake = TAILQ_FIRST(&gone))) {
 		TAILQ_REMOVE(&gone, fake, next);
 		TAILQ_INSERT_TAIL(&world->workers, fake, next);

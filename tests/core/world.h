@@ -41,6 +41,7 @@ struct fake_worker {
 
 struct fake_runtime {
 	struct pool *pool;
+	struct runtime *runtime; /* NULL: none was started */
 	struct pool_spec spec;
 	bool forks, has_page;
 	bool present; /* started, and not a worker */

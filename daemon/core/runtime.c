@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/runtime.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/core.h"
+
+#define LOAD_TIMEOUT_US (60 * UINT64_C(1000000))
+/* From the end of its channel, or its word that it failed, to its exit. */
+#define EXIT_TIMEOUT_US (2 * UINT64_C(1000000))
+
+#define NO RUNTIME_STATE_COUNT
+static const enum runtime_state next_states[RUNTIME_STATE_COUNT][RUNTIME_EVENT_COUNT] = {
+	/*                      LOADED         IS_WORKER     STOP              EXIT */
+	[RUNTIME_STARTING] = {RUNTIME_READY, RUNTIME_EXEC, RUNTIME_STOPPING, RUNTIME_GONE},
+	[RUNTIME_READY] = {NO, NO, RUNTIME_STOPPING, RUNTIME_GONE},
+	[RUNTIME_EXEC] = {NO, NO, RUNTIME_EXEC, NO},
+	[RUNTIME_STOPPING] = {RUNTIME_STOPPING, RUNTIME_STOPPING, RUNTIME_STOPPING, RUNTIME_GONE},
+	[RUNTIME_GONE] = {NO, NO, NO, NO},
+};
+#undef NO
+
+enum runtime_state runtime_next_state(enum runtime_state state, enum runtime_event event)
+{
+	return next_states[state][event];
+}
+
+static void runtime_step(struct runtime *runtime, enum runtime_event event)
+{
+	enum runtime_state next = runtime_next_state(runtime->state, event);
+	assert(next != RUNTIME_STATE_COUNT);
+	runtime->state = next;
+}
+
+static void set_deadline(struct runtime *runtime, uint64_t at_us)
+{
+	timer_heap_set(&runtime->pool->core->timers, &runtime->deadline, at_us);
+}
+
+static void clear_deadline(struct runtime *runtime)
+{
+	timer_heap_clear(&runtime->pool->core->timers, &runtime->deadline);
+}
+
+struct runtime *runtime_start(struct pool *pool, uint64_t now_us)
+{
+	struct runtime *runtime = calloc(1, sizeof(*runtime));
+	if (!runtime)
+		return NULL;
+	runtime->pool = pool;
+	runtime->state = RUNTIME_STARTING;
+	runtime->deadline.kind = TIMER_RUNTIME;
+	TAILQ_INSERT_TAIL(&pool->runtimes, runtime, in_pool);
+	set_deadline(runtime, now_us + LOAD_TIMEOUT_US);
+	core_add_action(pool->core, ACTION_START_RUNTIME)->runtime = runtime;
+	return runtime;
+}
+
+void runtime_destroy(struct runtime *runtime)
+{
+	assert(runtime->worker_count == 0);
+	clear_deadline(runtime);
+	TAILQ_REMOVE(&runtime->pool->runtimes, runtime, in_pool);
+	free(runtime);
+}
+
+bool runtime_has_process(const struct runtime *runtime)
+{
+	return runtime->state != RUNTIME_EXEC;
+}
+
+bool runtime_serves(const struct runtime *runtime)
+{
+	return !runtime->leaving &&
+	       (runtime->state == RUNTIME_READY || runtime->state == RUNTIME_EXEC);
+}
+
+struct worker *runtime_hello(struct runtime *runtime, bool forks, bool page, uint64_t now_us)
+{
+	runtime->page = page;
+	if (forks || runtime->state != RUNTIME_STARTING)
+		return NULL;
+	struct worker *worker = pool_add_worker(runtime, now_us);
+	if (!worker)
+		return NULL;
+	runtime_step(runtime, RUNTIME_IS_WORKER);
+	clear_deadline(runtime);
+	pool_fill(runtime->pool, now_us);
+	return worker;
+}
+
+bool runtime_loaded(struct runtime *runtime, struct procpool_value functions, uint64_t now_us)
+{
+	if (!pool_set_functions(runtime->pool, functions))
+		return false;
+	if (runtime->state == RUNTIME_STARTING && !runtime->leaving) {
+		runtime_step(runtime, RUNTIME_LOADED);
+		clear_deadline(runtime);
+		pool_fill(runtime->pool, now_us);
+	}
+	return true;
+}
+
+void runtime_exited(struct runtime *runtime, struct outcome error, bool transient, uint64_t now_us)
+{
+	bool was_starting = runtime->state == RUNTIME_STARTING;
+	runtime_step(runtime, RUNTIME_EXIT);
+	clear_deadline(runtime);
+	pool_runtime_gone(runtime, error, was_starting, transient, now_us);
+}
+
+void runtime_leaves(struct runtime *runtime, uint64_t now_us)
+{
+	if (runtime->leaving ||
+	    (runtime->state != RUNTIME_STARTING && runtime->state != RUNTIME_READY))
+		return;
+	runtime->leaving = true;
+	set_deadline(runtime, now_us + EXIT_TIMEOUT_US);
+}
+
+void runtime_stop(struct runtime *runtime, uint64_t now_us)
+{
+	struct core *core = runtime->pool->core;
+	bool told = runtime->state == RUNTIME_STOPPING;
+	if (!runtime_has_process(runtime) || runtime->leaving)
+		return;
+	runtime_step(runtime, RUNTIME_STOP);
+	if (!told)
+		core_add_action(core, ACTION_STOP_RUNTIME)->runtime = runtime;
+	if (!core->grace_over)
+		return;
+	runtime->leaving = true;
+	set_deadline(runtime, told ? now_us : now_us + EXIT_TIMEOUT_US);
+}
+
+void runtime_overdue(struct runtime *runtime)
+{
+	core_add_action(runtime->pool->core, ACTION_KILL_RUNTIME)->runtime = runtime;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A runtime of a pool: one generation of its code, and the process that loaded it.
+ *
+ * The first process says what it can do. If it forks, it is the spawner and every worker is asked
+ * of it; if not, it is itself the first worker, and every further one is a process of its own
+ * (WORKER.md, "Spawners"): then the runtime is what these workers have in common, and has no
+ * process besides them. A pool has one that serves; every worker belongs to the one that it was
+ * started from.
+ *
+ * The state changes only in runtime_step(), by a table of state and event. What follows from the
+ * end of a process, replacing it or not, is the pool's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/outcome.h"
+#include "core/timer_heap.h"
+#include "procpool/value.h"
+
+struct channel;
+struct pool;
+struct worker;
+
+enum runtime_state {
+	RUNTIME_STARTING, /* until it has loaded its modules */
+	RUNTIME_READY,    /* a spawner that forks */
+	RUNTIME_EXEC,     /* does not fork: its processes are the workers */
+	RUNTIME_STOPPING, /* told to end */
+	RUNTIME_GONE,     /* its process has ended */
+	RUNTIME_STATE_COUNT,
+};
+
+enum runtime_event {
+	RUNTIME_LOADED, /* a spawner has */
+	RUNTIME_IS_WORKER,
+	RUNTIME_STOP,
+	RUNTIME_EXIT,
+	RUNTIME_EVENT_COUNT,
+};
+
+struct runtime {
+	struct pool *pool;
+	struct channel *channel; /* of the process that is no worker, for whoever executes actions;
+				    NULL: none */
+	enum runtime_state state;
+	bool leaving;          /* its process is about to exit, or is killed at the deadline */
+	bool page;             /* its workers use the page */
+	unsigned worker_count; /* of the pool's workers, those that are its */
+	struct timer deadline; /* by when it has to have loaded, or to be gone */
+
+	TAILQ_ENTRY(runtime) in_pool;
+};
+
+enum runtime_state runtime_next_state(enum runtime_state state, enum runtime_event event);
+
+/* Adds one to the pool and starts its first process. NULL without memory. */
+struct runtime *runtime_start(struct pool *pool, uint64_t now_us);
+/* Must have no worker. */
+void runtime_destroy(struct runtime *runtime);
+
+/* Whether a process that is not a worker is there, or is being started. */
+bool runtime_has_process(const struct runtime *runtime);
+/* Whether workers can be started from it. */
+bool runtime_serves(const struct runtime *runtime);
+
+/*
+ * What happened to its processes, told by whoever executes actions.
+ *
+ * _hello   the first process said what it is. Returns the worker that it is, or NULL: a spawner.
+ * _loaded  the modules are loaded: functions is an array of [name, doc]. False: it is malformed,
+ * end the process.
+ * _exited  the spawner, or a first process before hello, is gone; or could not be started. error
+ * (taken over) says why. transient: for want of resources, try again without giving up on what
+ * waits. It ends with its workers, and is freed.
+ */
+struct worker *runtime_hello(struct runtime *runtime, bool forks, bool page, uint64_t now_us);
+bool runtime_loaded(struct runtime *runtime, struct procpool_value functions, uint64_t now_us);
+void runtime_exited(struct runtime *runtime, struct outcome error, bool transient, uint64_t now_us);
+
+/*
+ * Its first process has ended its channel or said that it failed: it has a moment to exit by
+ * itself, so that its own exit status is told and not that of being killed.
+ */
+void runtime_leaves(struct runtime *runtime, uint64_t now_us);
+
+/*
+ * Ends the spawner, if there is one, whose workers have ended: told to; when the grace period is
+ * over, also killed if it does not exit.
+ */
+void runtime_stop(struct runtime *runtime, uint64_t now_us);
+
+/* It had its time to load, or to exit, and is killed. */
+void runtime_overdue(struct runtime *runtime);

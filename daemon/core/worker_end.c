@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/worker_end.h"
+
+#include <string.h>
+
+#include "core/pool.h"
+#include "core/worker.h"
+
+struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
+{
+	struct error_builder b;
+	const char *reason = end->reason ? end->reason : "";
+	const char *colon = end->reason ? ": " : "";
+	if (end->signal)
+		error_builder_begin(&b, ERR_WORKER_LOST,
+				    "worker %ld was ended by signal %d (%s)%s%s", (long)worker->pid,
+				    end->signal, strsignal(end->signal), colon, reason);
+	else
+		error_builder_begin(&b, ERR_WORKER_LOST, "worker %ld exited with status %d%s%s",
+				    (long)worker->pid, end->exit_status, colon, reason);
+	error_builder_add_int(&b, end->signal ? "signal" : "exit_status",
+			      end->signal ? end->signal : end->exit_status);
+	error_builder_add_int(&b, "pid", worker->pid);
+	return error_builder_end(&b);
+}
+
+struct outcome worker_end_failed_start(const struct worker_end *end, const struct worker *worker)
+{
+	const char *name = worker->pool->spec->name;
+	const char *reason = end->reason ? end->reason : "it said nothing";
+	if (end->signal)
+		return error_outcome(
+			ERR_INITIALIZER_FAILED,
+			"pool %s: a worker was ended by signal %d (%s) before it was ready: %s",
+			name, end->signal, strsignal(end->signal), reason);
+	return error_outcome(ERR_INITIALIZER_FAILED,
+			     "pool %s: a worker exited with status %d before it was ready: %s",
+			     name, end->exit_status, reason);
+}

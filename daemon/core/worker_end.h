@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* How a worker ended, and the errors that tell it. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/outcome.h"
+
+struct worker;
+
+struct worker_end {
+	int signal;           /* 0: it exited */
+	int exit_status;      /* -1: not known */
+	const char *reason;   /* what the daemon knows more, for people; or NULL */
+	struct outcome error; /* of a worker that was not ready: what it said; owned */
+	bool transient;       /* it could not be started for want of resources */
+};
+
+/* worker-lost: what a task that ran in it fails with. Held. */
+struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker);
+
+/* initializer-failed: why it never was ready, where it did not say so itself. Held. */
+struct outcome worker_end_failed_start(const struct worker_end *end, const struct worker *worker);
