@@ -397,6 +397,13 @@ static void start_failed(struct channel *channel, const char *what, int error)
 	channel_end(channel);
 }
 
+/* A worker's share of the processors. */
+static unsigned threads_per_worker(const struct server *server, const struct pool *pool)
+{
+	unsigned threads = server->cpus / pool->spec->workers;
+	return threads > 0 ? threads : 1;
+}
+
 static void start_process(struct channel *channel)
 {
 	struct server *server = channel->server;
@@ -407,6 +414,7 @@ static void start_process(struct channel *channel)
 		return;
 	}
 	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
+				    .threads = threads_per_worker(server, channel->pool),
 				    .channel = theirs,
 				    .descriptors = server->runtime_descriptors};
 	r = process_start(&channel->process, &spec);

@@ -16,59 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/child.h"
+#include "io/environment.h"
 #include "proto/worker.h"
 
 #define STATUS_FD (WORKER_FD + 1) /* where the child keeps the pipe until exec closes it */
 
-/* What a service manager says to the daemon alone. */
-static const char *const daemons_own[] = {
-	"LISTEN_FDS",    "LISTEN_FDNAMES", "LISTEN_PID",
-	"NOTIFY_SOCKET", "WATCHDOG_PID",   "WATCHDOG_USEC",
-};
-
 void process_init(struct process *process)
 {
 	*process = (struct process){.pidfd = -1, .exec_status = -1};
-}
-
-/* Whether both are of one variable: the same up to the '='. */
-static bool same_variable(const char *a, const char *b)
-{
-	size_t n = strcspn(a, "=");
-	return strncmp(a, b, n) == 0 && (b[n] == '=' || b[n] == '\0');
-}
-
-static bool is_passed_on(const char *variable, char *const *replaced)
-{
-	for (size_t i = 0; i < sizeof(daemons_own) / sizeof(*daemons_own); i++)
-		if (same_variable(variable, daemons_own[i]))
-			return false;
-	for (; *replaced; replaced++)
-		if (same_variable(variable, *replaced))
-			return false;
-	return true;
-}
-
-/* The environment of the child: a new array of borrowed strings, NULL without memory. */
-static char **make_environment(char *const *added)
-{
-	char *const none[] = {NULL};
-	size_t n = 0, count = 1;
-	if (!added)
-		added = none;
-	for (char **e = environ; *e; e++)
-		count++;
-	for (char *const *e = added; *e; e++)
-		count++;
-	char **result = calloc(count, sizeof(*result));
-	if (!result)
-		return NULL;
-	for (char **e = environ; *e; e++)
-		if (is_passed_on(*e, added))
-			result[n++] = *e;
-	for (char *const *e = added; *e; e++)
-		result[n++] = *e;
-	return result;
 }
 
 static void reset_signals(void)
@@ -113,9 +69,8 @@ static int limit_descriptors(rlim_t soft)
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
-/* The child. Returns only if it cannot become the program, with a negative errno. */
-static int become(const struct process_spec *spec, char *const *environment, pid_t parent,
-		  int *status)
+/* What a child of the daemon is, whatever it will run. 0 or a negative errno. */
+static int settle_in(const struct process_spec *spec, pid_t parent, int *status)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
@@ -128,13 +83,20 @@ static int become(const struct process_spec *spec, char *const *environment, pid
 	if (r < 0)
 		return r;
 	reset_signals();
-	if (spec->descriptors > 0) {
-		r = limit_descriptors(spec->descriptors);
-		if (r < 0)
-			return r;
+	return spec->descriptors > 0 ? limit_descriptors(spec->descriptors) : 0;
+}
+
+/* The child. Returns only if it cannot become the program. */
+static struct child_failure become(const struct process_spec *spec, char *const *environment,
+				   pid_t parent, int *status)
+{
+	struct child_failure failure = {.step = CHILD_PREPARE};
+	failure.error = settle_in(spec, parent, status);
+	if (failure.error == 0 && child_apply(spec->settings, &failure) == 0) {
+		execvpe(spec->argv[0], spec->argv, environment);
+		failure = (struct child_failure){.step = CHILD_EXEC, .error = -errno};
 	}
-	execvpe(spec->argv[0], spec->argv, environment);
-	return -errno;
+	return failure;
 }
 
 /* Forks with all signals blocked, so that no handler of the daemon's runs in the child. */
@@ -160,8 +122,8 @@ static int fork_and_exec(struct process *process, const struct process_spec *spe
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		int error = become(spec, environment, parent, &status);
-		(void)!write(status, &error, sizeof(error));
+		struct child_failure failure = become(spec, environment, parent, &status);
+		(void)!write(status, &failure, sizeof(failure));
 		_exit(127);
 	}
 	process->pid = pid;
@@ -169,13 +131,22 @@ static int fork_and_exec(struct process *process, const struct process_spec *spe
 	return process->pidfd < 0 ? -errno : 0;
 }
 
+/* Keeps what an error would name. 0 or -ENOMEM. */
+static int note_names(struct process *process, const struct process_spec *spec)
+{
+	const char *cwd = spec->settings ? spec->settings->cwd : NULL;
+	process->program = strdup(spec->argv[0]);
+	process->cwd = cwd ? strdup(cwd) : NULL;
+	return process->program && (process->cwd || !cwd) ? 0 : -ENOMEM;
+}
+
 int process_start(struct process *process, const struct process_spec *spec)
 {
 	int status[2];
 	process_init(process);
-	process->program = strdup(spec->argv[0]);
-	char **environment = make_environment(spec->environment);
-	int r = process->program && environment ? 0 : -ENOMEM;
+	char *const *added = spec->settings ? spec->settings->environment : NULL;
+	char **environment = environment_make(added, spec->threads);
+	int r = environment ? note_names(process, spec) : -ENOMEM;
 	if (r == 0)
 		r = pipe2(status, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 	if (r == 0) {
@@ -191,14 +162,13 @@ int process_start(struct process *process, const struct process_spec *spec)
 
 int process_exec_error(struct process *process, char **ret_error)
 {
-	int error = 0;
-	if (process->exec_status >= 0 &&
-	    read(process->exec_status, &error, sizeof(error)) != sizeof(error))
-		error = 0;
-	if (error != 0 &&
-	    asprintf(ret_error, "cannot start %s: %s", process->program, strerror(-error)) < 0)
-		*ret_error = NULL;
-	return error;
+	struct child_failure failure = {0};
+	if (process->exec_status < 0 ||
+	    read(process->exec_status, &failure, sizeof(failure)) != sizeof(failure) ||
+	    failure.error == 0)
+		return 0;
+	*ret_error = child_explain(&failure, process->program, process->cwd);
+	return failure.error;
 }
 
 int process_signal(struct process *process, int signal)
@@ -248,6 +218,7 @@ void process_fini(struct process *process)
 	if (process->exec_status >= 0)
 		close(process->exec_status);
 	free(process->program);
+	free(process->cwd);
 	process_init(process);
 }
 

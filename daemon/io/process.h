@@ -4,8 +4,8 @@
  *
  * The child has /dev/null as standard input, the daemon's standard error as output and error, its
  * channel as descriptor WORKER_FD, and no other descriptor. It leads a session of its own, has
- * default signals, and is killed when the daemon dies. The daemon must be single-threaded:
- * PDEATHSIG follows the thread that forked.
+ * default signals, can gain no privileges, and is killed when the daemon dies. The daemon must be
+ * single-threaded: PDEATHSIG follows the thread that forked.
  *
  * Starting never waits. Whether exec worked is known once the channel says something or ends:
  * process_exec_error() then tells why not.
@@ -20,19 +20,22 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+struct process_settings;
+
 struct process {
 	pid_t pid;       /* 0: none, or reaped */
 	int pidfd;       /* owned; readable when the process has ended; -1: none */
 	int exec_status; /* owned, read end of the pipe that tells why exec failed; -1: known */
 	char *program;   /* owned */
+	char *cwd;       /* owned; NULL: the daemon's */
 };
 
 /* What to start. All borrowed. */
 struct process_spec {
 	char *const *argv; /* NULL-terminated; argv[0] is searched in PATH unless it has a slash */
-	char *const *environment; /* "NAME=value"s to add to the daemon's or replace there; may be
-				     NULL */
-	int channel;              /* becomes WORKER_FD; stays the caller's to close */
+	const struct process_settings *settings; /* NULL: all as the daemon */
+	unsigned threads;   /* that libraries are told to start (environment.h); 0: not told */
+	int channel;        /* becomes WORKER_FD; stays the caller's to close */
 	rlim_t descriptors; /* soft limit on open descriptors, where the daemon has raised its own:
 			     * programs that use select() need the usual one; 0: the daemon's */
 };
@@ -53,7 +56,8 @@ int process_start(struct process *process, const struct process_spec *spec);
 
 /*
  * Once the channel has ended: 0 where the program was started, or the negative errno with which it
- * could not be, and *ret_error says so with the program's name (to be freed; NULL without memory).
+ * could not be, and *ret_error says what failed, such as with the program's name (to be freed; NULL
+ * without memory).
  */
 int process_exec_error(struct process *process, char **ret_error);
 

@@ -14,6 +14,7 @@
 
 #include "core/container.h"
 #include "io/channel.h"
+#include "io/cpu_count.h"
 #include "io/log.h"
 #include "io/peer.h"
 
@@ -418,6 +419,7 @@ static int init_core(struct server *server)
 int server_init(struct server *server, const struct config *config)
 {
 	server->config = config;
+	server->cpus = cpu_count();
 	TAILQ_INIT(&server->peers);
 	TAILQ_INIT(&server->dirty_peers);
 	TAILQ_INIT(&server->blocked_peers);

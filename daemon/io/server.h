@@ -40,6 +40,7 @@ struct server {
 	struct pool_spec *specs;    /* of config->pools */
 	rlim_t runtime_descriptors; /* soft limit of runtimes; 0: the daemon's own */
 	char *native_runtime[2];    /* argv; owned */
+	unsigned cpus;              /* that the daemon may use */
 	struct input_scratch *scratch;
 	uint64_t now_us; /* of this turn, monotonic */
 	uint64_t started_us;

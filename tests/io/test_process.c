@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "core/process_settings.h"
 #include "io/process.h"
 
 #define DEADLINE_MS 20000
@@ -51,15 +53,25 @@ static void start_as(struct fixture *f, struct process_spec spec)
 	close(spec.channel);
 }
 
-static void start(struct fixture *f, char *const *argv, char *const *environment)
+static void start(struct fixture *f, char *const *argv, const struct process_settings *settings)
 {
-	start_as(f, (struct process_spec){.argv = argv, .environment = environment});
+	start_as(f, (struct process_spec){.argv = argv, .settings = settings});
 }
 
-static void start_shell(struct fixture *f, const char *script, char *const *environment)
+static void start_shell(struct fixture *f, const char *script,
+			const struct process_settings *settings)
 {
 	char *const argv[] = {"sh", "-c", (char *)script, NULL};
-	start(f, argv, environment);
+	start(f, argv, settings);
+}
+
+/* Starts another in the place of what has ended. */
+static void start_shell_again(struct fixture *f, const char *script,
+			      const struct process_settings *settings)
+{
+	process_fini(&f->process);
+	close(f->channel);
+	start_shell(f, script, settings);
 }
 
 static void await(int fd)
@@ -160,12 +172,100 @@ static void test_the_environment_is_the_daemons_with_additions(void **state)
 	setenv("PROCPOOL_TEST_KEPT", "kept", 1);
 	setenv("PROCPOOL_TEST_REPLACED", "old", 1);
 	setenv("NOTIFY_SOCKET", "/run/notify", 1);
-	char *const added[] = {"PROCPOOL_TEST_REPLACED=new", "PROCPOOL_TEST=added", NULL};
-	start_shell(f, "env | grep -E '^(PROCPOOL_TEST|NOTIFY_SOCKET)' | sort >&3", added);
+	char *added[] = {"PROCPOOL_TEST_REPLACED=new", "PROCPOOL_TEST=added", NULL};
+	const struct process_settings settings = {.environment = added};
+	start_shell(f, "env | grep -E '^(PROCPOOL_TEST|NOTIFY_SOCKET)' | sort >&3", &settings);
 	unsetenv("NOTIFY_SOCKET");
 	assert_string_equal(
 		read_all(f),
 		"PROCPOOL_TEST=added\nPROCPOOL_TEST_KEPT=kept\nPROCPOOL_TEST_REPLACED=new\n");
+}
+
+static void test_libraries_are_told_how_many_threads_to_start(void **state)
+{
+	struct fixture *f = *state;
+	char *added[] = {"MKL_NUM_THREADS=5", NULL};
+	const struct process_settings settings = {.environment = added};
+	char *const argv[] = {"sh", "-c", "env | grep _NUM_THREADS= | sort >&3", NULL};
+	unsetenv("OMP_NUM_THREADS");
+	unsetenv("NUMEXPR_NUM_THREADS");
+	setenv("OPENBLAS_NUM_THREADS", "7", 1);
+	start_as(f, (struct process_spec){.argv = argv, .settings = &settings, .threads = 2});
+	unsetenv("OPENBLAS_NUM_THREADS");
+	assert_string_equal(read_all(f), "MKL_NUM_THREADS=5\nNUMEXPR_NUM_THREADS=2\n"
+					 "OMP_NUM_THREADS=2\nOPENBLAS_NUM_THREADS=7\n");
+}
+
+static void test_it_gains_no_privileges_and_is_killed_before_the_daemon(void **state)
+{
+	struct fixture *f = *state;
+	FILE *file = fopen("/proc/self/oom_score_adj", "r");
+	int own = 0;
+	char expected[64];
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%d", &own), 1);
+	fclose(file);
+	start_shell(f, "grep NoNewPrivs /proc/self/status >&3; cat /proc/self/oom_score_adj >&3",
+		    NULL);
+	snprintf(expected, sizeof(expected), "NoNewPrivs:\t1\n%d\n", own < 500 ? 500 : own);
+	assert_string_equal(read_all(f), expected);
+}
+
+static void test_it_is_as_its_settings_say(void **state)
+{
+	struct fixture *f = *state;
+	cpu_set_t mine;
+	int cpu = 0;
+	assert_int_equal(sched_getaffinity(0, sizeof(mine), &mine), 0);
+	while (!CPU_ISSET(cpu, &mine))
+		cpu++;
+	struct process_settings settings = {
+		.cwd = "/proc/self",
+		.has_umask = true,
+		.umask = 027,
+		.nice = 3,
+		.limits = {{RLIMIT_CORE, 0}, {RLIMIT_NOFILE, 99}, {RLIMIT_CPU, 7}},
+		.limit_count = 3,
+	};
+	settings.cpus[cpu / 64] = UINT64_C(1) << cpu % 64;
+	char expected[128];
+	start_shell(f,
+		    "umask >&3; nice >&3; ulimit -c >&3; ulimit -Hc >&3; ulimit -Sn >&3;"
+		    "ulimit -Hn >&3; ulimit -St >&3; ulimit -Ht >&3; nproc >&3;"
+		    "grep Cpus_allowed_list /proc/self/status | cut -f2 >&3;"
+		    "[ /proc/$$ -ef . ] && echo there >&3",
+		    &settings);
+	snprintf(expected, sizeof(expected), "0027\n%d\n0\n0\n99\n99\n7\n8\n1\n%d\nthere\n",
+		 getpriority(PRIO_PROCESS, 0) + 3, cpu);
+	assert_string_equal(read_all(f), expected);
+}
+
+static void expect_failure(struct fixture *f, int error, const char *explanation)
+{
+	char *text = NULL;
+	assert_string_equal(read_all(f), "");
+	assert_int_equal(process_exec_error(&f->process, &text), error);
+	assert_string_equal(text, explanation);
+	free(text);
+	assert_int_equal(await_exit(f).exit_status, 127);
+}
+
+static void test_a_setting_that_is_impossible_is_explained(void **state)
+{
+	struct fixture *f = *state;
+	struct process_settings settings = {.cwd = "/nonexistent/place"};
+	start_shell(f, "echo >&3", &settings);
+	expect_failure(f, -ENOENT,
+		       "cannot change to directory /nonexistent/place: No such file or directory");
+
+	settings =
+		(struct process_settings){.limits = {{RLIMIT_NOFILE, 1U << 31}}, .limit_count = 1};
+	start_shell_again(f, "echo >&3", &settings);
+	expect_failure(f, -EPERM, "cannot set the limit of open files: Operation not permitted");
+
+	settings = (struct process_settings){.cpus = {[15] = UINT64_C(1) << 63}};
+	start_shell_again(f, "echo >&3", &settings);
+	expect_failure(f, -EINVAL, "cannot bind sh to its processors: Invalid argument");
 }
 
 static void test_the_descriptor_limit_is_the_one_asked_for(void **state)
@@ -268,6 +368,10 @@ int main(void)
 		TEST(test_output_and_error_are_the_daemons_error),
 		TEST(test_it_leads_a_session_with_default_signals),
 		TEST(test_the_environment_is_the_daemons_with_additions),
+		TEST(test_libraries_are_told_how_many_threads_to_start),
+		TEST(test_it_gains_no_privileges_and_is_killed_before_the_daemon),
+		TEST(test_it_is_as_its_settings_say),
+		TEST(test_a_setting_that_is_impossible_is_explained),
 		TEST(test_the_descriptor_limit_is_the_one_asked_for),
 		TEST(test_a_program_that_cannot_be_started_is_explained),
 		TEST(test_how_it_ended_is_told),
