@@ -12,14 +12,12 @@
 
 /* Bytes that a message needs around a job's value. */
 #define ENVELOPE_BYTES 512
-/* What a kept job costs beyond its value. */
-#define KEPT_BYTES (sizeof(struct job) + 64)
 
 static void free_job(struct core *core, struct job *job)
 {
 	struct session *session = job->session;
 	struct subscription *subscription;
-	while ((subscription = LIST_FIRST(&job->subscriptions)))
+	while (job->extra && (subscription = LIST_FIRST(&job->extra->subscriptions)))
 		core_drop_subscription(core, subscription);
 	job_table_remove(&core->jobs, job->id);
 	job_destroy(job);
@@ -28,15 +26,20 @@ static void free_job(struct core *core, struct job *job)
 
 /* ---- keeping what has finished ---- */
 
+static uint64_t kept_bytes(const struct job *job)
+{
+	return job->outcome.value.size + JOB_KEPT_BYTES;
+}
+
 void core_forget_job(struct core *core, struct job *job)
 {
-	struct user *user = job->user;
+	struct user *user = job->session->user;
 	assert(job->kept);
 	job->kept = false;
 	core->kept_count--;
 	TAILQ_REMOVE(&user->kept, job, in_queue);
 	TAILQ_REMOVE(&job->session->kept, job, in_session);
-	account_release(&job->session->account, RESOURCE_RETAINED_BYTES, job->charged_bytes);
+	account_release(&job->session->account, RESOURCE_RETAINED_BYTES, kept_bytes(job));
 	if (TAILQ_EMPTY(&user->kept))
 		timer_heap_clear(&core->timers, &user->retention_timer);
 	if (job->assigned == 0)
@@ -61,13 +64,11 @@ static bool charge_kept(struct core *core, struct session *session, uint64_t byt
 
 static bool keep_job(struct core *core, struct job *job, uint64_t now_us)
 {
-	uint64_t bytes = job->outcome.value.size + KEPT_BYTES;
-	struct user *user = job->user;
-	if (core->stopping || !charge_kept(core, job->session, bytes))
+	struct user *user = job->session->user;
+	if (core->stopping || !charge_kept(core, job->session, kept_bytes(job)))
 		return false;
-	blob_unref(job->request.blob);
-	job->request = (struct span){0};
-	job->charged_bytes = bytes;
+	blob_unref(job->request);
+	job->request = NULL;
 	job->kept = true;
 	core->kept_count++;
 	if (TAILQ_EMPTY(&user->kept))
@@ -121,9 +122,9 @@ static void leave_session(struct job *job)
 	struct session *session = job->session;
 	TAILQ_REMOVE(job->detached ? &session->detached_jobs : &session->jobs, job, in_session);
 	if (!job->async)
-		session_remove_request(session, job);
+		request_table_remove(&session->requests, job);
 	account_release(&session->account, RESOURCE_JOBS, 1);
-	account_release(&session->account, RESOURCE_QUEUED_BYTES, job->charged_bytes);
+	account_release(&session->account, RESOURCE_QUEUED_BYTES, job->request->size);
 }
 
 static void tell_submitter(struct core *core, struct job *job)
@@ -140,7 +141,7 @@ static void tell_submitter(struct core *core, struct job *job)
 static void tell_waiters(struct core *core, struct job *job)
 {
 	struct wait *wait;
-	while ((wait = LIST_FIRST(&job->waits))) {
+	while (job->extra && (wait = LIST_FIRST(&job->extra->waits))) {
 		core_reply(core, wait->session, wait->msgid, &job->outcome);
 		core_drop_wait(core, wait);
 	}

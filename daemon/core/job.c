@@ -88,20 +88,19 @@ struct job *job_create(bool is_map, struct span request, struct range whole)
 	struct job *job = calloc(1, sizeof(*job));
 	if (!job)
 		return NULL;
-	job->request = span_hold(request);
+	struct span held = span_hold(request);
+	job->request = held.blob;
 	if (is_map)
 		job->map = map_create(whole);
-	if (job->request.size == 0 || (is_map && !job->map)) {
+	if (!job->request || (is_map && !job->map)) {
 		job_destroy(job);
 		return NULL;
 	}
 	/* The copy, if it is one, has the items at the same offset. */
-	whole.data = job->request.data + (whole.data - request.data);
+	whole.data = held.data + (whole.data - request.data);
 	job->whole = whole;
 	if (job->map)
 		job->map->rest.data = whole.data;
-	LIST_INIT(&job->waits);
-	LIST_INIT(&job->subscriptions);
 	return job;
 }
 
@@ -109,15 +108,26 @@ void job_destroy(struct job *job)
 {
 	if (!job)
 		return;
-	assert(job->assigned == 0 && LIST_EMPTY(&job->waits) && LIST_EMPTY(&job->subscriptions));
+	assert(job->assigned == 0);
+	if (job->extra)
+		assert(LIST_EMPTY(&job->extra->waits) && LIST_EMPTY(&job->extra->subscriptions));
+	free(job->extra);
 	if (job->map) {
 		map_drop_tasks(job->map);
 		results_fini(&job->map->results);
 		free(job->map);
 	}
-	outcome_fini(&job->outcome);
-	blob_unref(job->request.blob);
+	if (job_ended(job))
+		outcome_fini(&job->outcome);
+	blob_unref(job->request);
 	free(job);
+}
+
+struct job_extra *job_need_extra(struct job *job)
+{
+	if (!job->extra)
+		job->extra = calloc(1, sizeof(*job->extra));
+	return job->extra;
 }
 
 void job_set_chunksize(struct job *job, uint32_t chunksize)

@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include "core/hash.h"
 
 #include "core/outcome.h"
 #include "core/span.h"
@@ -53,36 +52,53 @@ struct range {
 LIST_HEAD(wait_list, wait);
 LIST_HEAD(subscription_list, subscription);
 
+/* What a kept job counts beyond its value. */
+#define JOB_KEPT_BYTES 400
+
 /* What only maps have. */
 struct map;
 
+/* What few jobs have: allocated when the first of it is needed (job_need_extra). */
+struct job_extra {
+	struct procpool_value kwargs; /* lie in the request; size 0: none */
+	struct wait_list waits;
+	struct subscription_list subscriptions;
+};
+
+/*
+ * A hundred thousand of these may wait, so their size matters: what only few jobs need belongs into
+ * struct job_extra, what only maps need into struct map.
+ */
 struct job {
 	uint64_t id;
-	enum job_state state;
-	bool star;         /* items are argument lists; always so for an apply */
-	bool collect;      /* errors do not end the map */
-	bool stream;       /* results are pushed as they come and not kept */
-	bool async;        /* answered with the id, then a push; kept when finished */
-	bool detached;     /* survives its session */
-	bool queued;       /* in its flow's queue */
-	bool kept;         /* finished, and kept to be fetched */
-	unsigned assigned; /* chunks at workers; each refers to this job */
-	uint32_t msgid;    /* of the request, if not async */
+	enum job_state state : 8;
+	bool star;           /* items are argument lists; always so for an apply */
+	bool collect;        /* errors do not end the map */
+	bool stream;         /* results are pushed as they come and not kept */
+	bool async;          /* answered with the id, then a push; kept when finished */
+	bool detached;       /* survives its session */
+	bool queued;         /* in its flow's queue */
+	bool kept;           /* finished, and kept to be fetched */
+	bool newest_request; /* for its request table, like the links below */
+	unsigned assigned;   /* chunks at workers; each refers to this job */
+	uint32_t msgid;      /* of the request, if not async */
+	uint32_t finished;   /* tasks that have ended */
 
 	struct session *session;
-	struct user *user;
 	struct function *function;
 	struct flow *flow;
+	struct map *map;         /* NULL: an apply */
+	struct job_extra *extra; /* NULL: has nothing of it */
 
-	struct span request; /* holds items and kwargs */
-	const uint8_t *kwargs;
-	size_t kwargs_size;     /* 0: none */
-	struct range whole;     /* all tasks */
-	uint64_t charged_bytes; /* queued; retained once kept */
-
-	uint32_t finished; /* tasks that have ended */
-	struct map *map;   /* NULL: an apply */
-	struct outcome outcome;
+	struct blob *request; /* holds items and kwargs; NULL once kept */
+	struct range whole;   /* all tasks */
+	union {
+		struct outcome outcome; /* once it has ended */
+		struct {                /* until then, if it answers a request */
+			struct job *older_request;
+			struct job *next_request;
+		};
+	};
 
 	uint64_t submitted_us; /* monotonic */
 	uint64_t since_us;     /* entered its state */
@@ -91,10 +107,6 @@ struct job {
 
 	TAILQ_ENTRY(job) in_session; /* its jobs; its kept ones once ended */
 	TAILQ_ENTRY(job) in_queue;   /* the flow's; its user's kept ones once ended */
-	UT_hash_handle by_msgid;     /* the newest of those with the same msgid */
-	struct job *older, *newer;   /* with the same msgid, or NULL */
-	struct wait_list waits;
-	struct subscription_list subscriptions;
 };
 
 TAILQ_HEAD(job_list, job);
@@ -105,6 +117,15 @@ TAILQ_HEAD(job_list, job);
  */
 struct job *job_create(bool is_map, struct span request, struct range whole);
 void job_destroy(struct job *job);
+
+/* What it has, made if it has none yet. NULL without memory. */
+struct job_extra *job_need_extra(struct job *job);
+
+/* Named arguments; size 0: none. */
+static inline struct procpool_value job_kwargs(const struct job *job)
+{
+	return job->extra ? job->extra->kwargs : (struct procpool_value){0};
+}
 
 /* The state that an event leads to; JOB_STATE_COUNT where it may not happen. */
 enum job_state job_next_state(enum job_state state, enum job_event event);

@@ -52,8 +52,8 @@ static void fan_out(struct core *core, struct job *job, struct pool *pool, struc
 	core->last_mark++;
 	if (except)
 		except->mark = core->last_mark;
-	if (job)
-		deliver_to(core, &job->subscriptions, job, deliver, what);
+	if (job && job->extra)
+		deliver_to(core, &job->extra->subscriptions, job, deliver, what);
 	deliver_to(core, &pool->subscriptions, job, deliver, what);
 	deliver_to(core, &core->subscriptions, job, deliver, what);
 }

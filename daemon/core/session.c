@@ -70,6 +70,7 @@ struct session *core_session_open(struct core *core, uid_t uid, struct peer *pee
 	TAILQ_INIT(&session->jobs);
 	TAILQ_INIT(&session->detached_jobs);
 	TAILQ_INIT(&session->kept);
+	request_table_init(&session->requests);
 	LIST_INIT(&session->waits);
 	LIST_INIT(&session->subscriptions);
 	core->session_count++;
@@ -82,6 +83,7 @@ void core_session_unref(struct core *core, struct session *session)
 		return;
 	assert(!session->peer && TAILQ_EMPTY(&session->jobs) &&
 	       TAILQ_EMPTY(&session->detached_jobs) && TAILQ_EMPTY(&session->kept));
+	request_table_fini(&session->requests);
 	flows_destroy(&session->flows);
 	account_fini(&session->account);
 	user_unref(core, session->user);
@@ -150,42 +152,6 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 	watch_closing(core, now_us);
 }
 
-/* ---- requests under way ---- */
-
-/* Clients may reuse a msgid as they like, so equal ones form a list, the newest in the hash. */
-
-static struct job *newest_request(struct session *session, uint32_t msgid)
-{
-	struct job *job;
-	HASH_FIND(by_msgid, session->by_msgid, &msgid, sizeof(msgid), job);
-	return job;
-}
-
-void session_add_request(struct session *session, struct job *job)
-{
-	struct job *older = newest_request(session, job->msgid);
-	if (older) {
-		HASH_DELETE(by_msgid, session->by_msgid, older);
-		older->newer = job;
-		job->older = older;
-	}
-	HASH_ADD(by_msgid, session->by_msgid, msgid, sizeof(job->msgid), job);
-}
-
-void session_remove_request(struct session *session, struct job *job)
-{
-	struct job *older = job->older, *newer = job->newer;
-	if (older)
-		older->newer = newer;
-	if (newer) {
-		newer->older = older;
-		return;
-	}
-	HASH_DELETE(by_msgid, session->by_msgid, job);
-	if (older)
-		HASH_ADD(by_msgid, session->by_msgid, msgid, sizeof(older->msgid), older);
-}
-
 /* ---- finding jobs ---- */
 
 struct job *core_find_job(struct core *core, struct session *session, uint64_t id,
@@ -203,7 +169,7 @@ struct job *core_find_job(struct core *core, struct session *session, uint64_t i
 
 struct job *core_find_request(struct session *session, uint32_t msgid, struct outcome *ret_error)
 {
-	struct job *job = newest_request(session, msgid);
+	struct job *job = request_table_find(&session->requests, msgid);
 	if (!job)
 		*ret_error = error_outcome(ERR_NO_SUCH_JOB,
 					   "no apply or map with msgid %lu is under way here",
@@ -253,11 +219,12 @@ bool core_wait(struct core *core, struct session *session, uint32_t msgid, struc
 		return false;
 	}
 	const char *limit = account_charge(&session->account, RESOURCE_WAITS, 1);
-	struct wait *wait = limit ? NULL : calloc(1, sizeof(*wait));
 	if (limit) {
 		*ret_error = over_limit(limit);
 		return false;
 	}
+	struct job_extra *extra = job_need_extra(job);
+	struct wait *wait = extra ? calloc(1, sizeof(*wait)) : NULL;
 	if (!wait) {
 		account_release(&session->account, RESOURCE_WAITS, 1);
 		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
@@ -268,7 +235,7 @@ bool core_wait(struct core *core, struct session *session, uint32_t msgid, struc
 	wait->msgid = msgid;
 	wait->timer.kind = TIMER_WAIT;
 	LIST_INSERT_HEAD(&session->waits, wait, of_session);
-	LIST_INSERT_HEAD(&job->waits, wait, of_job);
+	LIST_INSERT_HEAD(&extra->waits, wait, of_job);
 	if (until_us != TIME_NEVER)
 		timer_heap_set(&core->timers, &wait->timer, until_us);
 	return true;
@@ -337,8 +304,10 @@ static bool add_subscription(struct core *core, struct session *session, struct 
 		*ret_error = over_limit(limit);
 		return false;
 	}
+	struct job_extra *extra = job ? job_need_extra(job) : NULL;
 	struct subscription *subscription = calloc(1, sizeof(*subscription));
-	if (!subscription) {
+	if (!subscription || (job && !extra)) {
+		free(subscription);
 		account_release(&session->account, RESOURCE_SUBSCRIPTIONS, 1);
 		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
 		return false;
@@ -346,7 +315,7 @@ static bool add_subscription(struct core *core, struct session *session, struct 
 	subscription->session = session;
 	subscription->job = job;
 	subscription->pool = pool;
-	struct subscription_list *target = job    ? &job->subscriptions
+	struct subscription_list *target = job    ? &extra->subscriptions
 					   : pool ? &pool->subscriptions
 						  : &core->subscriptions;
 	LIST_INSERT_HEAD(&session->subscriptions, subscription, of_session);

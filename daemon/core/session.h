@@ -16,6 +16,7 @@
 
 #include "core/account.h"
 #include "core/job.h"
+#include "core/request_table.h"
 #include "core/timer_heap.h"
 
 struct flow;
@@ -51,7 +52,7 @@ struct session {
 	struct job_list jobs;          /* under way, but for detached ones */
 	struct job_list detached_jobs; /* under way */
 	struct job_list kept;          /* finished and kept, the oldest first */
-	struct job *by_msgid;          /* hash of those that answer a request */
+	struct request_table requests; /* those of them that answer a request */
 	struct wait_list waits;
 	struct subscription_list subscriptions;
 };
@@ -82,12 +83,8 @@ struct subscription {
 	LIST_ENTRY(subscription) of_target; /* the job's, the pool's or the core's list */
 };
 
-/* A job answers a request of the session, under way with job->msgid; or no longer. */
-void session_add_request(struct session *session, struct job *job);
-void session_remove_request(struct session *session, struct job *job);
-
 /* Whether the session may know of the job. */
 static inline bool session_sees(const struct session *session, const struct job *job)
 {
-	return session->sees_all || session->user == job->user;
+	return session->sees_all || session->user == job->session->user;
 }

@@ -195,6 +195,17 @@ static struct span request_of(const struct submission *submission)
 	return (struct span){submission->message.blob, begin, (size_t)(end - begin)};
 }
 
+/* Its bytes lie as far behind the items as in the message. */
+static bool set_kwargs(struct job *job, struct procpool_value kwargs, const uint8_t *items)
+{
+	struct job_extra *extra = job_need_extra(job);
+	if (!extra)
+		return false;
+	extra->kwargs.data = job->whole.data + (kwargs.data - items);
+	extra->kwargs.size = kwargs.size;
+	return true;
+}
+
 static struct job *make_job(const struct submission *submission)
 {
 	struct procpool_value args = submission->args;
@@ -205,8 +216,7 @@ static struct job *make_job(const struct submission *submission)
 		whole.data = it.next ? it.next : args.data;
 		whole.size = (size_t)(args.data + args.size - whole.data);
 	}
-	struct span request = request_of(submission);
-	struct job *job = job_create(submission->is_map, request, whole);
+	struct job *job = job_create(submission->is_map, request_of(submission), whole);
 	if (!job)
 		return NULL;
 	job->star = submission->star || !submission->is_map;
@@ -217,9 +227,9 @@ static struct job *make_job(const struct submission *submission)
 	job->msgid = submission->msgid;
 	if (submission->is_map)
 		job_set_chunksize(job, submission->chunksize);
-	if (submission->kwargs.size > 0) {
-		job->kwargs = job->request.data + (submission->kwargs.data - request.data);
-		job->kwargs_size = submission->kwargs.size;
+	if (submission->kwargs.size > 0 && !set_kwargs(job, submission->kwargs, whole.data)) {
+		job_destroy(job);
+		return NULL;
 	}
 	return job;
 }
@@ -228,14 +238,11 @@ static void enter(struct core *core, struct session *session, struct job *job,
 		  struct function *function, uint64_t now_us)
 {
 	job->session = session;
-	job->user = session->user;
 	job->function = function;
 	job->submitted_us = job->since_us = now_us;
 	session->refs++;
 	TAILQ_INSERT_TAIL(job->detached ? &session->detached_jobs : &session->jobs, job,
 			  in_session);
-	if (!job->async)
-		session_add_request(session, job);
 	core->stats.accepted++;
 	function->pool->waiting += job_tasks_left(job);
 	publish_job(core, job);
@@ -263,8 +270,11 @@ uint64_t core_submit(struct core *core, struct session *session,
 		return 0;
 	struct job *job = make_job(submission);
 	struct flow *flow = fair_queue_flow(&pool->queue, &session->user->flows, &session->flows);
-	uint64_t id = job && flow ? job_table_add(&core->jobs, job) : 0;
+	bool ready = job && flow && (job->async || request_table_add(&session->requests, job) == 0);
+	uint64_t id = ready ? job_table_add(&core->jobs, job) : 0;
 	if (id == 0) {
+		if (ready && !job->async)
+			request_table_remove(&session->requests, job);
 		account_release(&session->account, RESOURCE_JOBS, 1);
 		account_release(&session->account, RESOURCE_QUEUED_BYTES, bytes);
 		job_destroy(job);
@@ -272,7 +282,6 @@ uint64_t core_submit(struct core *core, struct session *session,
 		return 0;
 	}
 	job->id = id;
-	job->charged_bytes = bytes;
 	job->flow = flow;
 	if (session->blocked)
 		/* The flow may be new. */

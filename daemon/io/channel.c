@@ -36,24 +36,25 @@ void channel_send_task(struct channel *channel, const struct chunk *chunk)
 {
 	struct procpool_writer *w = output_writer(&channel->output);
 	const struct job *job = chunk->job;
-	procpool_write_array(w, job->kwargs_size > 0 ? 7 : 6);
+	struct procpool_value kwargs = job_kwargs(job);
+	procpool_write_array(w, kwargs.size > 0 ? 7 : 6);
 	procpool_write_int(w, MSG_TASK);
 	procpool_write_uint(w, chunk->seq);
 	procpool_write_uint(w, job->id);
 	procpool_write_string_n(w, job->function->name, job->function->name_size);
 	procpool_write_bool(w, job->star);
 	procpool_write_array(w, chunk->range.count);
-	if (job->request.blob->size > OUTPUT_COPY_MAX)
-		output_append_blob(&channel->output, job->request.blob,
-				   (size_t)(chunk->range.data - job->request.blob->data),
+	if (job->request->size > OUTPUT_COPY_MAX)
+		output_append_blob(&channel->output, job->request,
+				   (size_t)(chunk->range.data - job->request->data),
 				   chunk->range.size);
 	else
 		output_append(&channel->output, chunk->range.data, chunk->range.size);
-	if (job->kwargs_size > 0) {
+	if (kwargs.size > 0) {
 		w = output_writer(&channel->output);
 		procpool_write_map(w, 1);
 		procpool_write_string(w, "kwargs");
-		output_append(&channel->output, job->kwargs, job->kwargs_size);
+		output_append(&channel->output, kwargs.data, kwargs.size);
 	}
 	channel_mark_dirty(channel);
 }

@@ -210,7 +210,7 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 	write_key_string(w, "function", job->function->name);
 	write_key_string(w, "kind", job->map ? "map" : "apply");
 	write_key_string(w, "state", job_state_name(job->state));
-	write_key_uint(w, "uid", job->user->uid);
+	write_key_uint(w, "uid", job->session->user->uid);
 	write_key_string(w, "client", job->session->client);
 	write_key_time(w, "since", job->since_us);
 	write_key_time(w, "submitted", job->submitted_us);

@@ -7,9 +7,11 @@ import io
 import os
 import pathlib
 import statistics
+import tempfile
 import time
 
 import procpoold
+import rpc
 from process import Driven, Usage, family, pin, private_kib
 
 HERE = pathlib.Path(__file__).parent
@@ -234,7 +236,34 @@ def measure_idle(daemon, when, seconds, targets):
               {"private_kib": list(pids.values())})
 
 
-# 6. Accidents
+# 6. Tasks that wait
+
+def waiting_tasks(bench):
+    count, text = bench.choose(100000, 20000), "x" * 15
+    arguments = len(rpc.pack([text]))
+    for method in ("apply", "apply_async"):
+        requests = b"".join(rpc.pack([0, i, method, ["demo.len", [text]]]) for i in range(count))
+        cost = cost_of_waiting(bench.start_daemon(workers=1, modules=["demo", procpoold.PROBE]), requests) / count
+        yield Row(f"bytes of a waiting {method} beyond its arguments", cost - arguments, "<= 400",
+                  f"{count:,} of them, {arguments} bytes of arguments each")
+
+
+def cost_of_waiting(daemon, requests):
+    """Bytes by which the daemon is larger while its only worker is held."""
+    with tempfile.TemporaryDirectory() as directory:
+        gate, client = procpoold.Gate(directory), daemon.connect()
+        client.request("apply", "probe.hold", [gate.path])
+        gate.await_held()
+        before = private_kib(daemon.pid)
+        client.send(requests)
+        client.call("ping")
+        after = private_kib(daemon.pid)
+        client.close()
+        gate.release()
+    return (after - before) * 1024
+
+
+# 7. Accidents
 
 def killed_workers(bench):
     yield killed(bench, bench.client, "kill -9 of both workers to the next answer, ms", "")
@@ -250,4 +279,5 @@ def killed(bench, client, name, target):
     return Row(name, result["median_us"] / 1e3, target, f"max {result['max_us'] / 1e3:.1f} of {result['count']}", result)
 
 
-ALL = [round_trip, against_pool, large_arguments, large_maps, long_maps, killed_workers, idle, idle_after_load]
+ALL = [round_trip, against_pool, large_arguments, large_maps, long_maps, waiting_tasks, killed_workers, idle,
+       idle_after_load]

@@ -269,7 +269,7 @@ static void test_oldest_finished_jobs_make_room_for_new_ones(void **state)
 	(void)state;
 	struct limits limits = LIMITS_DEFAULT;
 	/* Three jobs of a byte each, and not quite a fourth. */
-	limits.retained_bytes_session = 4 * (sizeof(struct job) + 64);
+	limits.retained_bytes_session = 4 * JOB_KEPT_BYTES;
 	struct fixture f = begin(1, FAKE_FORK_PAGE, &limits);
 	uint64_t ids[5];
 	for (int i = 0; i < 5; i++) {

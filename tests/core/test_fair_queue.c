@@ -2,6 +2,7 @@
 #include "core/fair_queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "../unit/test.h"
 

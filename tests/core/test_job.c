@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/job.h"
 
+#include <string.h>
+
 #include "../unit/test.h"
 
 /* ---- states ---- */
@@ -157,8 +159,8 @@ static void test_request_is_shared_or_copied(void **state)
 	assert_int_equal(blob->refs, 1);
 	blob_unref(blob);
 	job = make_map(NULL);
-	assert_int_equal(job->request.blob->refs, 1);
-	assert_ptr_equal(job->whole.data, job->request.data + 1);
+	assert_int_equal(job->request->refs, 1);
+	assert_ptr_equal(job->whole.data, job->request->data + 1);
 	job_destroy(job);
 }
 

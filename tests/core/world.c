@@ -713,13 +713,13 @@ static void check_user(struct world *world, struct user *user)
 	uint64_t id = 0, jobs = 0, kept = 0, retained = 0;
 	struct job *job;
 	while ((job = job_table_next(&world->core.jobs, id, &id))) {
-		if (job->user != user)
+		if (job->session->user != user)
 			continue;
 		CHECK(!job->kept || job_ended(job));
 		CHECK(job->kept || !job_ended(job) || job->assigned > 0);
 		jobs += !job_ended(job);
 		kept += job->kept;
-		retained += job->kept ? job->charged_bytes : 0;
+		retained += job->kept ? job->outcome.value.size + JOB_KEPT_BYTES : 0;
 	}
 	CHECK(user->account.used[RESOURCE_JOBS] == jobs);
 	CHECK(user->account.used[RESOURCE_RETAINED_BYTES] == retained);
