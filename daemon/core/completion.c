@@ -37,6 +37,7 @@ void core_forget_job(struct core *core, struct job *job)
 	assert(job->kept);
 	job->kept = false;
 	core->kept_count--;
+	core->forgotten_bytes += kept_bytes(job);
 	TAILQ_REMOVE(&user->kept, job, in_queue);
 	TAILQ_REMOVE(&job->session->kept, job, in_session);
 	account_release(&job->session->account, RESOURCE_RETAINED_BYTES, kept_bytes(job));

@@ -86,6 +86,7 @@ struct core {
 	unsigned subscription_count;
 	uint64_t last_mark;
 	unsigned kept_count;
+	uint64_t forgotten_bytes; /* of jobs that were kept, ever */
 
 	bool stopping;
 	struct timer grace_timer;

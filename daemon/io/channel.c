@@ -141,7 +141,7 @@ static bool receive(struct channel *channel, bool *ret_again)
 {
 	uint64_t before = channel->input.received;
 	int r = input_receive(&channel->input, channel->fd, channel->server->scratch);
-	server_received(channel->server, channel->input.received - before);
+	server_busy(channel->server, channel->input.received - before);
 	*ret_again = r == INPUT_BYTES;
 	if (r == INPUT_BYTES)
 		handle_frames(channel);

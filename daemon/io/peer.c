@@ -338,7 +338,7 @@ static void receive(struct peer *peer)
 		"the daemon has no memory for a message of this size: send less at a time";
 	uint64_t before = peer->input.received;
 	int r = input_receive(&peer->input, peer->fd, peer->server->scratch);
-	server_received(peer->server, peer->input.received - before);
+	server_busy(peer->server, peer->input.received - before);
 	if (r == INPUT_BLOCKED)
 		return;
 	if (r != INPUT_BYTES) {

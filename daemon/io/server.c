@@ -275,9 +275,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	struct server *server = container_of(watcher, struct server, timer);
 	(void)loop, (void)events;
+	uint64_t before = server->core.forgotten_bytes;
 	server->timer_us = TIME_NEVER;
 	core_timers(&server->core, server->now_us);
 	server_execute(server);
+	/* Results that had their time leave as much as a busy time does. */
+	server_busy(server, server->core.forgotten_bytes - before);
 }
 
 static void on_never(struct ev_loop *loop, ev_periodic *watcher, int events)
@@ -310,7 +313,7 @@ static void start_trim_timer(struct server *server)
 	ev_timer_start(server->loop, &server->trim_timer);
 }
 
-void server_received(struct server *server, uint64_t bytes)
+void server_busy(struct server *server, uint64_t bytes)
 {
 	server->busy_bytes += bytes;
 	if (server->busy_bytes >= TRIM_BYTES && !ev_is_active(&server->trim_timer))

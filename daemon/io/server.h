@@ -65,7 +65,7 @@ struct server {
 	ev_idle go_on; /* active while peers are eager: the loop does not sleep */
 	ev_periodic no_wakeup;
 	ev_timer trim_timer; /* gives memory back when a busy time is over */
-	uint64_t busy_bytes; /* received since it last did */
+	uint64_t busy_bytes; /* received or forgotten since it last did */
 	uint64_t trim_bytes; /* busy_bytes when the timer was set */
 	ev_timer timer;      /* the core's next */
 	uint64_t timer_us;   /* what it is set to */
@@ -88,8 +88,8 @@ void server_execute(struct server *server);
 const struct pool_config *server_pool_config(const struct server *server, const struct pool *pool);
 char *const *server_runtime_argv(const struct server *server, const struct pool *pool);
 
-/* So many bytes were received. */
-void server_received(struct server *server, uint64_t bytes);
+/* So many bytes were received, or freed all at once. */
+void server_busy(struct server *server, uint64_t bytes);
 
 /* Now; server->now_us is when the turn began. */
 uint64_t server_clock_us(void);

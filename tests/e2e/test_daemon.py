@@ -225,13 +225,28 @@ def test_an_idle_daemon_does_not_wake_up(daemon):
     eventually(asleep_for_a_second, timeout=8)
 
 
+def private_kib(server):
+    rollup = pathlib.Path(f"/proc/{server.pid}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
+
+
 @pytest.mark.plain
 def test_an_idle_daemon_takes_at_most_four_mebibytes(daemon):
     server = daemon()
     server.connect().call("map", "demo.inc", list(range(1000)))
-    rollup = pathlib.Path(f"/proc/{server.pid}/smaps_rollup").read_text()
-    private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
+    private = private_kib(server)
     assert private <= 4096, f"{private} KiB"
+
+
+@pytest.mark.plain
+def test_the_memory_of_results_that_are_forgotten_is_given_back(daemon):
+    server = daemon(limits={"retained_seconds": 3})
+    client = server.connect()
+    for _ in range(5000):
+        client.request("apply_async", "demo.echo", [b"x" * 3000])
+    eventually(lambda: client.call("stats")["jobs"]["done"] == 5000)
+    # Nobody says anything meanwhile.
+    eventually(lambda: private_kib(server) <= 4096)
 
 
 # The command line and the configuration
