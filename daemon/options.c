@@ -63,10 +63,10 @@ static int take_workers(struct options *options, const char *value)
 	char *end;
 	errno = 0;
 	long n = strtol(value, &end, 10);
-	if (end == value || *end || errno != 0 || n < 1 || n > CONFIG_WORKERS_MAX) {
+	if (end == value || *end || errno != 0 || n < 1 || n > POOL_WORKERS_MAX) {
 		fprintf(stderr,
 			"procpoold: --workers is '%s', and must be a whole number from 1 to %d\n",
-			value, CONFIG_WORKERS_MAX);
+			value, POOL_WORKERS_MAX);
 		return usage();
 	}
 	options->workers = (unsigned)n;
@@ -182,8 +182,8 @@ static int settle_pools(const struct options *options, struct config *config, ch
 	if (modules && !config_add_pool(config, DEFAULT_POOL, modules))
 		return -ENOMEM;
 	for (size_t i = 0; i < config->pool_count; i++)
-		if (config->pools[i].workers == 0)
-			config->pools[i].workers = config->workers;
+		if (config->pools[i]->workers == 0)
+			config->pools[i]->workers = config->workers;
 	return 0;
 }
 

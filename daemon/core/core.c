@@ -111,7 +111,7 @@ void action_fini(struct action *action)
 
 /* ---- pools ---- */
 
-struct pool *core_add_pool(struct core *core, const struct pool_spec *spec, uint64_t now_us)
+struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t now_us)
 {
 	struct pool *pool = pool_create(core, spec);
 	if (!pool)

@@ -106,8 +106,8 @@ void core_fini(struct core *core);
 bool core_next_action(struct core *core, struct action *ret);
 void action_fini(struct action *action);
 
-/* Adds a pool and starts it. NULL without memory. */
-struct pool *core_add_pool(struct core *core, const struct pool_spec *spec, uint64_t now_us);
+/* Adds a pool, with a reference to the spec, and starts it. NULL without memory. */
+struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t now_us);
 struct pool *core_find_pool(struct core *core, const char *name, size_t name_size);
 
 /* Hands out waiting tasks: once a turn of the loop, after everything that happened in it was told.

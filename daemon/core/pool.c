@@ -19,13 +19,13 @@
 /* Deaths at start that say nothing of themselves, in a row, before callers are told to give up. */
 #define SILENT_FAILURES_MAX 3
 
-struct pool *pool_create(struct core *core, const struct pool_spec *spec)
+struct pool *pool_create(struct core *core, struct pool_spec *spec)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return NULL;
 	pool->core = core;
-	pool->spec = spec;
+	pool->spec = pool_spec_ref(spec);
 	pool->retry_timer.kind = TIMER_POOL;
 	pool->rebalance_timer.kind = TIMER_REBALANCE;
 	TAILQ_INIT(&pool->runtimes);
@@ -46,6 +46,7 @@ void pool_destroy(struct pool *pool)
 	timer_heap_clear(&pool->core->timers, &pool->rebalance_timer);
 	function_table_fini(&pool->functions);
 	outcome_fini(&pool->failure);
+	pool_spec_unref(pool->spec);
 	free(pool);
 }
 

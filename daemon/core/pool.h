@@ -14,6 +14,7 @@
 #include "core/fair_queue.h"
 #include "core/function.h"
 #include "core/outcome.h"
+#include "core/pool_spec.h"
 #include "core/runtime.h"
 #include "core/session.h"
 #include "core/timer_heap.h"
@@ -22,17 +23,9 @@
 
 struct core;
 
-/* What a pool is made of; borrowed, outlives the pool. */
-struct pool_spec {
-	const char *name;
-	const char *runtime;        /* for people */
-	const char *const *modules; /* NULL-terminated */
-	unsigned workers;
-};
-
 struct pool {
 	struct core *core;
-	const struct pool_spec *spec;
+	struct pool_spec *spec;         /* a reference */
 	TAILQ_HEAD(, runtime) runtimes; /* all that have a process or a worker */
 	struct runtime *serving; /* what workers are started from, or will be; NULL: a pause before
 				    the next is started */
@@ -61,8 +54,8 @@ struct pool {
 	STAILQ_ENTRY(pool) in_dirty;
 };
 
-/* NULL without memory. */
-struct pool *pool_create(struct core *core, const struct pool_spec *spec);
+/* Takes a reference to the spec. NULL without memory. */
+struct pool *pool_create(struct core *core, struct pool_spec *spec);
 /* Must have no worker and no job. */
 void pool_destroy(struct pool *pool);
 

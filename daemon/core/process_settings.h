@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define PROCESS_LIMITS_MAX 16 /* as many as there are resources */
@@ -22,8 +23,9 @@ struct process_limit {
 };
 
 struct process_settings {
-	char *cwd;          /* absolute; NULL: the daemon's */
-	char **environment; /* "NAME=value"s to add or replace, NULL-terminated; may be NULL */
+	char *cwd;          /* owned, absolute; NULL: the daemon's */
+	char **environment; /* owned, "NAME=value"s to add or replace, NULL-terminated; may be
+			     * NULL */
 	bool has_umask;
 	unsigned umask;
 	int nice; /* added to the daemon's */
@@ -32,3 +34,23 @@ struct process_settings {
 	uint64_t cpus[PROCESS_CPUS_MAX / 64]; /* processor n is bit n % 64 of word n / 64; all
 						 zero: the daemon's */
 };
+
+/* All zero is a fine beginning. */
+void process_settings_fini(struct process_settings *settings);
+
+/* Replaces the directory by a copy of this. 0 or -ENOMEM. */
+int process_settings_set_cwd(struct process_settings *settings, const char *cwd, size_t size);
+
+/* Adds a variable. 0 or -ENOMEM. */
+int process_settings_add_variable(struct process_settings *settings, const char *name,
+				  size_t name_size, const char *value, size_t value_size);
+
+/* Sets a limit, also one that was set before. */
+void process_settings_set_limit(struct process_settings *settings, int resource, uint64_t value);
+
+/* The resource (RLIMIT_CPU, …) of the name that prlimit(1) and limits.conf(5) have for it ("cpu");
+ * -1: there is none. */
+int process_settings_find_limit(const char *name, size_t size);
+
+/* Processor 0 to PROCESS_CPUS_MAX - 1 is one of those that may be used. */
+void process_settings_add_cpu(struct process_settings *settings, unsigned cpu);

@@ -11,44 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/string_list.h"
+
 #define FILE_BYTES_MAX    (1U << 20)
 #define NUMBER_MAX        (1L << 53) /* what every reader of MessagePack or JSON can hold */
 #define GRACE_SECONDS_MAX 86400L
 #define SECONDS_MAX       1000000000L /* as microseconds they still have to be counted */
 
 /* ---- building and freeing ---- */
-
-static void free_list(char **list)
-{
-	for (char **s = list; s && *s; s++)
-		free(*s);
-	free(list);
-}
-
-static char **copy_list(char *const *list)
-{
-	size_t count = 0;
-	while (list && list[count])
-		count++;
-	char **copy = calloc(count + 1, sizeof(*copy));
-	for (size_t i = 0; copy && i < count; i++) {
-		copy[i] = strdup(list[i]);
-		if (!copy[i]) {
-			free_list(copy);
-			return NULL;
-		}
-	}
-	return copy;
-}
-
-static void fini_pool(struct pool_config *pool)
-{
-	free(pool->name);
-	free_list(pool->modules);
-	free_list(pool->runtime);
-	free(pool->initializer);
-	free_list(pool->initargs);
-}
 
 void config_init(struct config *config)
 {
@@ -63,38 +33,35 @@ void config_fini(struct config *config)
 {
 	free(config->socket);
 	for (size_t i = 0; i < config->pool_count; i++)
-		fini_pool(&config->pools[i]);
+		pool_spec_unref(config->pools[i]);
 	free(config->pools);
 	config_init(config);
 }
 
-struct pool_config *config_add_pool(struct config *config, const char *name, char *const *modules)
+struct pool_spec *config_add_pool(struct config *config, const char *name, char *const *modules)
 {
-	struct pool_config *pools =
+	struct pool_spec **pools =
 		reallocarray(config->pools, config->pool_count + 1, sizeof(*pools));
 	if (!pools)
 		return NULL;
 	config->pools = pools;
-	struct pool_config *pool = &pools[config->pool_count];
-	*pool = (struct pool_config){
-		.name = strdup(name),
-		.modules = copy_list(modules),
-		.runtime = copy_list(NULL),
-		.initargs = copy_list(NULL),
-	};
-	if (!pool->name || !pool->modules || !pool->runtime || !pool->initargs) {
-		fini_pool(pool);
+	struct pool_spec *pool = pool_spec_create(name);
+	char **copy = pool ? string_list_copy(modules) : NULL;
+	if (!copy) {
+		pool_spec_unref(pool);
 		return NULL;
 	}
-	config->pool_count++;
+	string_list_free(pool->modules);
+	pool->modules = copy;
+	pools[config->pool_count++] = pool;
 	return pool;
 }
 
-struct pool_config *config_find_pool(const struct config *config, const char *name)
+struct pool_spec *config_find_pool(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->pool_count; i++)
-		if (strcmp(config->pools[i].name, name) == 0)
-			return &config->pools[i];
+		if (strcmp(config->pools[i]->name, name) == 0)
+			return config->pools[i];
 	return NULL;
 }
 
@@ -187,7 +154,7 @@ struct range {
 static struct range range_of(const char *name)
 {
 	static const struct range ranges[] = {
-		{"workers", 1, CONFIG_WORKERS_MAX},     {"grace_seconds", 0, GRACE_SECONDS_MAX},
+		{"workers", 1, POOL_WORKERS_MAX},       {"grace_seconds", 0, GRACE_SECONDS_MAX},
 		{"message_bytes", 4096, UINT32_MAX},    {"name_bytes", 16, UINT16_MAX},
 		{"retained_bytes_user", 0, NUMBER_MAX}, {"retained_bytes_session", 0, NUMBER_MAX},
 		{"retained_seconds", 0, SECONDS_MAX},   {"frame_seconds", 1, SECONDS_MAX},
@@ -274,23 +241,17 @@ static int check_pool(cfg_t *section, cfg_opt_t *opt)
 
 /* ---- from what was parsed to what is kept ---- */
 
-static char **get_list(cfg_t *section, const char *key)
-{
-	unsigned count = cfg_size(section, key);
-	char **list = calloc((size_t)count + 1, sizeof(*list));
-	for (unsigned i = 0; list && i < count; i++)
-		list[i] = cfg_getnstr(section, key, i);
-	char **copy = list ? copy_list(list) : NULL;
-	free(list);
-	return copy;
-}
-
 static int replace_list(char ***list, cfg_t *section, const char *key)
 {
-	char **copy = get_list(section, key);
-	if (!copy)
-		return -ENOMEM;
-	free_list(*list);
+	char **copy = string_list_copy(NULL);
+	int r = copy ? 0 : -ENOMEM;
+	for (unsigned i = 0; r == 0 && i < cfg_size(section, key); i++)
+		r = string_list_append(&copy, strdup(cfg_getnstr(section, key, i)));
+	if (r < 0) {
+		string_list_free(copy);
+		return r;
+	}
+	string_list_free(*list);
 	*list = copy;
 	return 0;
 }
@@ -306,20 +267,35 @@ static int replace_string(char **string, cfg_t *section, const char *key)
 	return 0;
 }
 
+/* The arguments of the initializer: an array of strings. */
+static int take_initargs(struct pool_spec *spec, cfg_t *section)
+{
+	struct procpool_writer w;
+	unsigned count = cfg_size(section, "initargs");
+	procpool_writer_init(&w);
+	procpool_write_array(&w, count);
+	for (unsigned i = 0; i < count; i++)
+		procpool_write_string(&w, cfg_getnstr(section, "initargs", i));
+	struct blob *blob = w.error ? NULL : blob_copy(w.data, w.size);
+	procpool_writer_fini(&w);
+	if (!blob)
+		return -ENOMEM;
+	spec->initargs = span_of_blob(blob);
+	return 0;
+}
+
 static int take_pool(struct config *config, cfg_t *section)
 {
-	struct pool_config *pool = config_add_pool(config, cfg_title(section), NULL);
-	if (!pool)
+	struct pool_spec *spec = config_add_pool(config, cfg_title(section), NULL);
+	if (!spec)
 		return -ENOMEM;
-	pool->workers = (unsigned)cfg_getint(section, "workers");
-	int r = replace_list(&pool->modules, section, "modules");
+	spec->workers = (unsigned)cfg_getint(section, "workers");
+	int r = replace_list(&spec->modules, section, "modules");
 	if (r == 0)
-		r = replace_list(&pool->runtime, section, "runtime");
+		r = replace_list(&spec->runtime, section, "runtime");
 	if (r == 0)
-		r = replace_list(&pool->initargs, section, "initargs");
-	if (r == 0)
-		r = replace_string(&pool->initializer, section, "initializer");
-	return r;
+		r = replace_string(&spec->initializer, section, "initializer");
+	return r < 0 ? r : take_initargs(spec, section);
 }
 
 static int take_settings(struct config *config, cfg_t *file)

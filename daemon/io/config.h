@@ -27,21 +27,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/pool_spec.h"
 #include "io/log.h"
 #include "proto/limit_table.h"
 
-#define CONFIG_WORKERS_MAX   4096
 #define CONFIG_GRACE_SECONDS 10
-
-/* All owned. Lists are NULL-terminated and never NULL. */
-struct pool_config {
-	char *name;
-	char **modules;
-	unsigned workers;  /* 0: as many as the daemon's `workers` */
-	char **runtime;    /* program and arguments; empty: the native runtime */
-	char *initializer; /* or NULL */
-	char **initargs;
-};
 
 struct config {
 	char *socket;     /* NULL: the default place */
@@ -49,7 +39,7 @@ struct config {
 	enum log_level log_level;
 	unsigned grace_seconds;
 	struct limits limits;
-	struct pool_config *pools;
+	struct pool_spec **pools; /* a reference to each */
 	size_t pool_count;
 };
 
@@ -68,9 +58,9 @@ char *config_default_path(void);
  */
 int config_load(struct config *config, const char *path, char **ret_error);
 
-/* Adds a pool, with a copy of the name and of the modules. Returns it, borrowed until another is
- * added; NULL without memory. */
-struct pool_config *config_add_pool(struct config *config, const char *name, char *const *modules);
+/* Adds a pool, with a copy of the name and of the modules. Returns it, borrowed; NULL without
+ * memory. */
+struct pool_spec *config_add_pool(struct config *config, const char *name, char *const *modules);
 
 /* The pool of that name, or NULL. */
-struct pool_config *config_find_pool(const struct config *config, const char *name);
+struct pool_spec *config_find_pool(const struct config *config, const char *name);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/string_list.h"
 #include "io/server.h"
 
 static void write_key_string(struct procpool_writer *w, const char *key, const char *text)
@@ -56,14 +57,11 @@ void observe_pools(const struct server *server, struct procpool_writer *w)
 			procpool_write_value(w, span_value(failure->value));
 		else
 			procpool_write_nil(w);
-		write_key_string(w, "runtime", pool->spec->runtime);
+		write_key_string(w, "runtime", pool_spec_runtime_name(pool->spec));
 		procpool_write_string(w, "modules");
-		size_t modules = procpool_write_open_array(w);
-		uint32_t module_count = 0;
-		for (const char *const *module = pool->spec->modules; *module;
-		     module++, module_count++)
+		procpool_write_array(w, string_list_count(pool->spec->modules));
+		for (char *const *module = pool->spec->modules; *module; module++)
 			procpool_write_string(w, *module);
-		procpool_write_count(w, modules, module_count);
 		write_key_uint(w, "restarts", pool->restarts);
 		count++;
 	}

@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "core/core.h"
+#include "core/string_list.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include "io/server.h"
@@ -33,17 +34,14 @@ static bool read_u32(struct procpool_value value, uint32_t *ret)
 
 static void write_strings(struct procpool_writer *w, char *const *strings)
 {
-	size_t count = 0;
-	while (strings[count])
-		count++;
-	procpool_write_array(w, count);
-	for (size_t i = 0; i < count; i++)
-		procpool_write_string(w, strings[i]);
+	procpool_write_array(w, string_list_count(strings));
+	for (; *strings; strings++)
+		procpool_write_string(w, *strings);
 }
 
 static void send_start(struct channel *channel, bool page)
 {
-	const struct pool_config *config = server_pool_config(channel->server, channel->pool);
+	const struct pool_spec *spec = channel->pool->spec;
 	const struct limits *limits = &channel->server->core.limits;
 	if (page) {
 		int fd = page_memory_take_fd(&channel->page);
@@ -54,20 +52,23 @@ static void send_start(struct channel *channel, bool page)
 	procpool_write_int(w, MSG_START);
 	procpool_write_map(w, 9);
 	procpool_write_string(w, "pool");
-	procpool_write_string(w, config->name);
+	procpool_write_string(w, spec->name);
 	procpool_write_string(w, "worker");
 	procpool_write_uint(w, channel->worker ? channel->worker->number : 0);
 	procpool_write_string(w, "workers");
-	procpool_write_uint(w, channel->pool->spec->workers);
+	procpool_write_uint(w, spec->workers);
 	procpool_write_string(w, "modules");
-	write_strings(w, config->modules);
+	write_strings(w, spec->modules);
 	procpool_write_string(w, "initializer");
-	if (config->initializer)
-		procpool_write_string(w, config->initializer);
+	if (spec->initializer)
+		procpool_write_string(w, spec->initializer);
 	else
 		procpool_write_nil(w);
 	procpool_write_string(w, "initargs");
-	write_strings(w, config->initargs);
+	if (spec->initargs.size > 0)
+		procpool_write_value(w, span_value(spec->initargs));
+	else
+		procpool_write_array(w, 0);
 	procpool_write_string(w, "message_bytes");
 	procpool_write_uint(w, limits->message_bytes);
 	procpool_write_string(w, "value_depth");

@@ -362,40 +362,19 @@ static void watch_signals(struct server *server)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static const char *runtime_name(const struct pool_config *config)
-{
-	return config->runtime[0] ? config->runtime[0] : "native";
-}
-
 static int add_pools(struct server *server)
 {
 	const struct config *config = server->config;
-	server->specs = calloc(config->pool_count, sizeof(*server->specs));
-	if (!server->specs)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->pool_count; i++) {
-		const struct pool_config *pool = &config->pools[i];
-		server->specs[i] = (struct pool_spec){
-			.name = pool->name,
-			.runtime = runtime_name(pool),
-			.modules = (const char *const *)pool->modules,
-			.workers = pool->workers,
-		};
-		if (!core_add_pool(&server->core, &server->specs[i], server->now_us))
+	for (size_t i = 0; i < config->pool_count; i++)
+		if (!core_add_pool(&server->core, config->pools[i], server->now_us))
 			return -ENOMEM;
-	}
 	server_execute(server);
 	return 0;
 }
 
-const struct pool_config *server_pool_config(const struct server *server, const struct pool *pool)
-{
-	return &server->config->pools[pool->spec - server->specs];
-}
-
 char *const *server_runtime_argv(const struct server *server, const struct pool *pool)
 {
-	char *const *argv = server_pool_config(server, pool)->runtime;
+	char *const *argv = pool->spec->runtime;
 	return argv[0] ? argv : server->native_runtime;
 }
 
@@ -483,6 +462,5 @@ void server_fini(struct server *server)
 	if (server->loop)
 		ev_loop_destroy(server->loop);
 	free(server->native_runtime[0]);
-	free(server->specs);
 	free(server->scratch);
 }

@@ -37,7 +37,6 @@ struct server {
 	struct ev_loop *loop;
 	const struct config *config;
 	struct core core;
-	struct pool_spec *specs;    /* of config->pools */
 	rlim_t runtime_descriptors; /* soft limit of runtimes; 0: the daemon's own */
 	char *native_runtime[2];    /* argv; owned */
 	unsigned cpus;              /* that the daemon may use */
@@ -84,8 +83,7 @@ void server_run(struct server *server);
 /* Executes what the core wants done. After each thing told to it. */
 void server_execute(struct server *server);
 
-/* The configuration of a pool, and what its runtime's process is started with. */
-const struct pool_config *server_pool_config(const struct server *server, const struct pool *pool);
+/* What the processes of a pool's runtime are started with. */
 char *const *server_runtime_argv(const struct server *server, const struct pool *pool);
 
 /* So many bytes were received, or freed all at once. */

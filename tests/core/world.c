@@ -71,13 +71,16 @@ struct pool *world_add_pool(struct world *world, const char *name, unsigned work
 {
 	struct fake_runtime *runtime = calloc(1, sizeof(*runtime));
 	assert_non_null(runtime);
-	runtime->spec = (struct pool_spec){.name = name, .runtime = "fake", .workers = workers};
+	struct pool_spec *spec = pool_spec_create(name);
+	assert_non_null(spec);
+	spec->workers = workers;
 	runtime->forks = kind == FAKE_FORK || kind == FAKE_FORK_PAGE;
 	runtime->has_page = kind == FAKE_EXEC_PAGE || kind == FAKE_FORK_PAGE;
 	runtime->functions = functions;
 	TAILQ_INSERT_TAIL(&world->runtimes, runtime, next);
-	runtime->pool = core_add_pool(&world->core, &runtime->spec, world->now_us);
+	runtime->pool = core_add_pool(&world->core, spec, world->now_us);
 	assert_non_null(runtime->pool);
+	pool_spec_unref(spec);
 	world_settle(world);
 	return runtime->pool;
 }

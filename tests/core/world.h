@@ -42,7 +42,6 @@ struct fake_worker {
 struct fake_runtime {
 	struct pool *pool;
 	struct runtime *runtime; /* NULL: none was started */
-	struct pool_spec spec;
 	bool forks, has_page;
 	bool present; /* started, and not a worker */
 	bool told_to_stop, told_to_die;

@@ -115,8 +115,8 @@ static void test_every_key_is_taken(void **state)
 	assert_int_equal(c->limits.jobs_session, 200000);
 	assert_int_equal(c->pool_count, 2);
 
-	const struct pool_config *pool = config_find_pool(c, "images");
-	assert_ptr_equal(pool, &c->pools[0]);
+	const struct pool_spec *pool = config_find_pool(c, "images");
+	assert_ptr_equal(pool, c->pools[0]);
 	assert_string_equal(pool->modules[0], "codec");
 	assert_string_equal(pool->modules[1], "/opt/resize.so");
 	assert_null(pool->modules[2]);
@@ -125,9 +125,10 @@ static void test_every_key_is_taken(void **state)
 	assert_string_equal(pool->runtime[2], "procpool.worker");
 	assert_null(pool->runtime[3]);
 	assert_string_equal(pool->initializer, "codec.setup");
-	assert_string_equal(pool->initargs[0], "fast");
-	assert_string_equal(pool->initargs[1], "");
-	assert_null(pool->initargs[2]);
+	struct procpool_value initargs = span_value(pool->initargs);
+	assert_int_equal(procpool_value_count(initargs), 2);
+	assert_true(procpool_value_is(procpool_value_at(initargs, 0), "fast"));
+	assert_true(procpool_value_is(procpool_value_at(initargs, 1), ""));
 
 	pool = config_find_pool(c, "other");
 	assert_string_equal(pool->modules[0], "demo");
@@ -135,7 +136,7 @@ static void test_every_key_is_taken(void **state)
 	assert_int_equal(pool->workers, 0);
 	assert_null(pool->runtime[0]);
 	assert_null(pool->initializer);
-	assert_null(pool->initargs[0]);
+	assert_int_equal(procpool_value_count(span_value(pool->initargs)), 0);
 	assert_null(config_find_pool(c, "none"));
 }
 

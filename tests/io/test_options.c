@@ -118,10 +118,10 @@ static void test_without_anything_said_it_serves_demo(void **state)
 	assert_null(f->config.socket);
 	assert_int_equal(f->config.log_level, LOG_LEVEL_INFO);
 	assert_int_equal(f->config.pool_count, 1);
-	assert_string_equal(f->config.pools[0].name, "default");
-	assert_string_equal(f->config.pools[0].modules[0], "demo");
-	assert_null(f->config.pools[0].modules[1]);
-	assert_int_equal(f->config.pools[0].workers, cpu_count() + 1);
+	assert_string_equal(f->config.pools[0]->name, "default");
+	assert_string_equal(f->config.pools[0]->modules[0], "demo");
+	assert_null(f->config.pools[0]->modules[1]);
+	assert_int_equal(f->config.pools[0]->workers, cpu_count() + 1);
 }
 
 static void test_the_command_line_is_taken(void **state)
@@ -132,11 +132,11 @@ static void test_the_command_line_is_taken(void **state)
 	assert_string_equal(f->config.socket, "/x/s");
 	assert_int_equal(f->config.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(f->config.pool_count, 1);
-	assert_string_equal(f->config.pools[0].modules[0], "digest");
-	assert_string_equal(f->config.pools[0].modules[1], "/lib/y.so");
-	assert_string_equal(f->config.pools[0].modules[2], "z");
-	assert_null(f->config.pools[0].modules[3]);
-	assert_int_equal(f->config.pools[0].workers, 7);
+	assert_string_equal(f->config.pools[0]->modules[0], "digest");
+	assert_string_equal(f->config.pools[0]->modules[1], "/lib/y.so");
+	assert_string_equal(f->config.pools[0]->modules[2], "z");
+	assert_null(f->config.pools[0]->modules[3]);
+	assert_int_equal(f->config.pools[0]->workers, 7);
 }
 
 static void test_the_command_line_outranks_the_file(void **state)
@@ -150,8 +150,8 @@ static void test_the_command_line_outranks_the_file(void **state)
 	assert_string_equal(f->config.socket, "/file");
 	assert_int_equal(f->config.log_level, LOG_LEVEL_ERROR);
 	assert_int_equal(f->config.pool_count, 2);
-	assert_int_equal(f->config.pools[0].workers, 2);
-	assert_int_equal(f->config.pools[1].workers, 3);
+	assert_int_equal(f->config.pools[0]->workers, 2);
+	assert_int_equal(f->config.pools[1]->workers, 3);
 
 	snprintf(words, sizeof(words), "-c %s -s /line -w 5 -l info -m demo", f->path);
 	settle(f, words);

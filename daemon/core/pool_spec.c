@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/pool_spec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/string_list.h"
+
+static void destroy(struct pool_spec *spec)
+{
+	free(spec->name);
+	string_list_free(spec->runtime);
+	string_list_free(spec->modules);
+	free(spec->initializer);
+	blob_unref(spec->initargs.blob);
+	process_settings_fini(&spec->process);
+	free(spec);
+}
+
+struct pool_spec *pool_spec_create(const char *name)
+{
+	struct pool_spec *spec = calloc(1, sizeof(*spec));
+	if (!spec)
+		return NULL;
+	spec->refs = 1;
+	spec->name = strdup(name);
+	spec->runtime = string_list_copy(NULL);
+	spec->modules = string_list_copy(NULL);
+	if (!spec->name || !spec->runtime || !spec->modules) {
+		destroy(spec);
+		return NULL;
+	}
+	return spec;
+}
+
+struct pool_spec *pool_spec_ref(struct pool_spec *spec)
+{
+	spec->refs++;
+	return spec;
+}
+
+void pool_spec_unref(struct pool_spec *spec)
+{
+	if (spec && --spec->refs == 0)
+		destroy(spec);
+}
+
+const char *pool_spec_runtime_name(const struct pool_spec *spec)
+{
+	return spec->runtime[0] ? spec->runtime[0] : "native";
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/process_settings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "core/string_list.h"
+
+void process_settings_fini(struct process_settings *settings)
+{
+	free(settings->cwd);
+	string_list_free(settings->environment);
+	*settings = (struct process_settings){0};
+}
+
+int process_settings_set_cwd(struct process_settings *settings, const char *cwd, size_t size)
+{
+	char *copy = strndup(cwd, size);
+	if (!copy)
+		return -ENOMEM;
+	free(settings->cwd);
+	settings->cwd = copy;
+	return 0;
+}
+
+int process_settings_add_variable(struct process_settings *settings, const char *name,
+				  size_t name_size, const char *value, size_t value_size)
+{
+	char *variable;
+	if (asprintf(&variable, "%.*s=%.*s", (int)name_size, name, (int)value_size, value) < 0)
+		return -ENOMEM;
+	return string_list_append(&settings->environment, variable);
+}
+
+void process_settings_set_limit(struct process_settings *settings, int resource, uint64_t value)
+{
+	unsigned i = 0;
+	while (i < settings->limit_count && settings->limits[i].resource != resource)
+		i++;
+	assert(i < PROCESS_LIMITS_MAX);
+	if (i == settings->limit_count)
+		settings->limit_count++;
+	settings->limits[i] = (struct process_limit){resource, value};
+}
+
+void process_settings_add_cpu(struct process_settings *settings, unsigned cpu)
+{
+	assert(cpu < PROCESS_CPUS_MAX);
+	settings->cpus[cpu / 64] |= UINT64_C(1) << cpu % 64;
+}
+
+int process_settings_find_limit(const char *name, size_t size)
+{
+	static const struct {
+		const char *name;
+		int resource;
+	} limits[] = {
+		{"as", RLIMIT_AS},
+		{"core", RLIMIT_CORE},
+		{"cpu", RLIMIT_CPU},
+		{"data", RLIMIT_DATA},
+		{"fsize", RLIMIT_FSIZE},
+		{"memlock", RLIMIT_MEMLOCK},
+		{"msgqueue", RLIMIT_MSGQUEUE},
+		{"nice", RLIMIT_NICE},
+		{"nofile", RLIMIT_NOFILE},
+		{"nproc", RLIMIT_NPROC},
+		{"rtprio", RLIMIT_RTPRIO},
+		{"rttime", RLIMIT_RTTIME},
+		{"sigpending", RLIMIT_SIGPENDING},
+		{"stack", RLIMIT_STACK},
+	};
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
+		if (strlen(limits[i].name) == size && memcmp(limits[i].name, name, size) == 0)
+			return limits[i].resource;
+	return -1;
+}
