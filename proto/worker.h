@@ -13,7 +13,7 @@ enum worker_message {
 	MSG_TASK = 4,  /* [4, seq, job, function, star, items, options?] */
 
 	/* runtime to daemon */
-	MSG_HELLO = 16,  /* [16, {protocol, runtime, version, fork, page}] */
+	MSG_HELLO = 16,  /* [16, {protocol, runtime, version, fork, page, stop, stop_signal}] */
 	MSG_READY = 17,  /* [17, functions] */
 	MSG_FAILED = 18, /* [18, error] */
 	MSG_RESULT = 19, /* [19, seq, first, microseconds, values] */

@@ -14,6 +14,7 @@
 
 #include "procpool/module.h"
 #include "proto/error.h"
+#include "proto/page.h"
 #include "runtime/settings.h"
 
 #define CALL_TYPE_MAX    63U
@@ -37,6 +38,8 @@ struct procpool_call {
 	const char *function;
 	uint64_t job;     /* 0: an initializer */
 	unsigned attempt; /* from 1 */
+	uint64_t element; /* its word in the page (page_element); 0: an initializer */
+	struct page *page;
 
 	const uint8_t *args; /* arg_count values, one after the other */
 	const uint8_t *args_end;

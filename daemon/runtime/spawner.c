@@ -69,7 +69,7 @@ send_log(struct spawner *spawner, const char *level, const char *format, ...)
 static int send_hello(struct spawner *spawner)
 {
 	struct procpool_writer w = message(MSG_HELLO, 2);
-	procpool_write_map(&w, 5);
+	procpool_write_map(&w, 6);
 	procpool_write_string(&w, "protocol");
 	procpool_write_int(&w, WORKER_PROTOCOL_VERSION);
 	procpool_write_string(&w, "runtime");
@@ -79,6 +79,8 @@ static int send_hello(struct spawner *spawner)
 	procpool_write_string(&w, "fork");
 	procpool_write_bool(&w, true);
 	procpool_write_string(&w, "page");
+	procpool_write_bool(&w, true);
+	procpool_write_string(&w, "stop");
 	procpool_write_bool(&w, true);
 	return send_message(spawner, &w);
 }

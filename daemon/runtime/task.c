@@ -11,6 +11,7 @@ static void parse_options(struct procpool_value options, struct task *ret)
 {
 	uint64_t attempt;
 	ret->has_kwargs = procpool_value_count(procpool_value_get(options, "kwargs")) > 0;
+	ret->has_timeout = procpool_value_get(options, "timeout").size > 0;
 	ret->attempt = 1;
 	if (procpool_value_uint(procpool_value_get(options, "attempt"), &attempt) &&
 	    attempt <= UINT32_MAX)
@@ -62,6 +63,7 @@ void task_runner_init(struct task_runner *runner, const struct settings *setting
 	outbox_init(&runner->outbox, page, fd);
 	flusher_init(&runner->flusher, &runner->outbox);
 	call_init(&runner->call, settings);
+	runner->call.page = page;
 	procpool_writer_init(&runner->message);
 }
 
@@ -202,8 +204,11 @@ int task_run(struct task_runner *runner, const struct task *task)
 			if (r < 0)
 				return r;
 		}
+		if (task->has_timeout)
+			page_begin(runner->page, flusher_clock_ns() / 1000);
 		if (!page_claim(runner->page, task->seq, i))
 			break;
+		runner->call.element = page_element(task->seq, i);
 		const uint8_t *item_end = item + frame_value_size(item, task->items_end);
 		int r = run_element(runner, task, f, i, item, item_end);
 		if (r < 0)

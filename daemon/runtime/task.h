@@ -23,6 +23,7 @@ struct task {
 	size_t name_size;
 	bool star; /* items are argument arrays */
 	bool has_kwargs;
+	bool has_timeout;
 	uint32_t count; /* of items */
 	const uint8_t *items;
 	const uint8_t *items_end; /* or beyond, where options follow */

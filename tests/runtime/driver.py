@@ -39,6 +39,9 @@ class PageLibrary:
         self.take_back = library.test_page_take_back
         self.take_back.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32]
         self.take_back.restype = ctypes.c_int64
+        self.ask_to_stop = library.test_page_ask_to_stop
+        self.ask_to_stop.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32]
+        self.ask_to_stop.restype = None
 
 
 class Page:
@@ -56,6 +59,12 @@ class Page:
 
     def take_back(self, seq, count):
         return self.library.take_back(self.address, seq, count)
+
+    def ask_to_stop(self, seq, index=0):
+        self.library.ask_to_stop(self.address, seq, index)
+
+    def began(self):
+        return self.word(24)
 
     def word(self, offset):
         return struct.unpack_from("=Q", self.map, offset)[0]

@@ -38,6 +38,7 @@ def is_alive(pid):
 def test_hello_says_what_the_runtime_can(spawner):
     assert spawner.hello["protocol"] == 1
     assert spawner.hello["runtime"] == "native"
+    assert spawner.hello["stop"] is True
     assert spawner.hello["fork"] is True and spawner.hello["page"] is True
 
 

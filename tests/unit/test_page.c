@@ -27,10 +27,14 @@ static void test_layout(void **state)
 	assert_int_equal(offsetof(struct page, base), 0);
 	assert_int_equal(offsetof(struct page, tail), 8);
 	assert_int_equal(offsetof(struct page, open), 16);
+	assert_int_equal(offsetof(struct page, began), 24);
+	assert_int_equal(offsetof(struct page, stop), 32);
+	assert_int_equal(offsetof(struct page, stops), 40);
 	assert_int_equal(offsetof(struct page, slots), 2048);
 	assert_int_equal(offsetof(struct page, outbox), 4096);
 	assert_int_equal(sizeof(((struct page *)NULL)->outbox), 61440);
 	assert_true(page_word(3, 5) == (UINT64_C(3) << 32) + 5);
+	assert_true(page_element(3, 5) == (UINT64_C(3) << 32) + 6);
 }
 
 static void test_elements_are_claimed_in_order(void **state)
@@ -70,6 +74,19 @@ static void test_slot_of_a_later_message_refuses_an_earlier_one(void **state)
 	page_offer(page, 5 + PAGE_SLOTS);
 	assert_false(page_claim(page, 5, 0));
 	assert_int_equal(page_take_back(page, 5, 1), -1);
+}
+
+static void test_only_the_element_that_is_meant_is_to_stop(void **state)
+{
+	struct page *page = *state;
+	assert_false(page_is_to_stop(page, page_element(0, 0)));
+	page_ask_to_stop(page, page_element(7, 1));
+	assert_true(page_is_to_stop(page, page_element(7, 1)));
+	assert_false(page_is_to_stop(page, page_element(7, 0)));
+	assert_false(page_is_to_stop(page, page_element(8, 1)));
+	assert_int_equal(page->stops, 1);
+	page_stopped(page);
+	assert_false(page_is_to_stop(page, page_element(7, 1)));
 }
 
 static void test_implausible_words_count_as_begun(void **state)
@@ -156,6 +173,7 @@ int main(void)
 		TEST(test_taken_elements_cannot_be_claimed),
 		TEST(test_untouched_message_is_taken_whole),
 		TEST(test_slot_of_a_later_message_refuses_an_earlier_one),
+		TEST(test_only_the_element_that_is_meant_is_to_stop),
 		TEST(test_implausible_words_count_as_begun),
 		TEST(test_outbox_is_committed_by_one_word),
 		TEST(test_claims_and_taking_back_agree_when_they_race),

@@ -42,8 +42,8 @@ static int echo(struct procpool_call *call)
 	return procpool_return_value(call, x);
 }
 
-/* Argument 0 as a time of the given unit; at most a year. */
-static int read_duration(struct procpool_call *call, double units_per_second, struct timespec *ret)
+/* Argument 0, of the given unit, as seconds; at most a year. */
+static int read_seconds(struct procpool_call *call, double units_per_second, double *ret)
 {
 	const double year = 365.0 * 86400.0;
 	double units;
@@ -53,37 +53,40 @@ static int read_duration(struct procpool_call *call, double units_per_second, st
 	if (!(seconds >= 0 && seconds <= year))
 		return procpool_arg_fail(call, "argument 1 of %s must be from 0 to a year",
 					 procpool_call_function(call));
-	ret->tv_sec = (time_t)seconds;
-	ret->tv_nsec = (long)((seconds - floor(seconds)) * 1e9);
+	*ret = seconds;
 	return 0;
+}
+
+static int fail_stopped(struct procpool_call *call)
+{
+	return procpool_fail(call, "Stopped", "%s was asked to stop", procpool_call_function(call));
 }
 
 static int sleep_for(struct procpool_call *call)
 {
-	struct timespec duration;
-	if (read_duration(call, 1, &duration))
+	double seconds;
+	if (read_seconds(call, 1, &seconds))
 		return -1;
-	while (nanosleep(&duration, &duration) < 0 && errno == EINTR)
-		;
-	return procpool_return_nil(call);
+	return procpool_call_sleep(call, seconds) ? fail_stopped(call) : procpool_return_nil(call);
 }
 
-static bool is_before(struct timespec a, struct timespec b)
+static double clock_seconds(void)
 {
-	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static int spin(struct procpool_call *call)
 {
-	struct timespec duration, now, end;
-	if (read_duration(call, 1000, &duration))
+	double seconds;
+	if (read_seconds(call, 1000, &seconds))
 		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += duration.tv_sec + (end.tv_nsec + duration.tv_nsec) / 1000000000;
-	end.tv_nsec = (end.tv_nsec + duration.tv_nsec) % 1000000000;
+	double end = clock_seconds() + seconds;
 	do
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	while (is_before(now, end));
+		if (procpool_call_stopped(call))
+			return fail_stopped(call);
+	while (clock_seconds() < end);
 	return procpool_return_nil(call);
 }
 

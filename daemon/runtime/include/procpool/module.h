@@ -214,6 +214,28 @@ PROCPOOL_PUBLIC struct procpool_writer *procpool_fail_data(struct procpool_call 
 /* The caller gets the error `out-of-memory`, for a malloc() that returned NULL. Returns -1. */
 PROCPOOL_PUBLIC int procpool_fail_memory(struct procpool_call *call);
 
+/*
+ * Stopping. A call may be asked to stop: it ran past the timeout that its caller gave it, or was
+ * cancelled. Nothing interrupts it. One that looks, and then fails soon, keeps its worker, with all
+ * that is loaded and warm in it; one that does not is killed with its worker when the pool's
+ * stop_seconds (1 by default) are over. What it returns or fails with after it was asked does not
+ * become the caller's value; type and data of a failure are told with the timeout.
+ *
+ *	while (work_left()) {
+ *		if (procpool_call_stopped(call))
+ *			return procpool_fail(call, "Stopped", "asked to stop");
+ *		do_some();
+ *	}
+ */
+
+/* Whether this call is asked to stop: true until it returns. Costs a load from memory, so it may
+ * stand in an inner loop. From any thread. False within an initializer. */
+PROCPOOL_PUBLIC bool procpool_call_stopped(const struct procpool_call *call);
+
+/* Sleeps so many seconds, not at all where that is not more than 0: returns 0, or 1 at once when
+ * the call is asked to stop. Signals do not end it. From any thread. */
+PROCPOOL_PUBLIC int procpool_call_sleep(struct procpool_call *call, double seconds);
+
 /* Where the call runs. Strings are borrowed for the life of the worker. */
 
 /* "module.function"; "module initializer" style text within an initializer. */
