@@ -9,6 +9,7 @@ enum option {
 	OPTION_STAR,
 	OPTION_ERRORS,
 	OPTION_STREAM,
+	OPTION_PRIORITY,
 	OPTION_COUNT,
 };
 
@@ -16,19 +17,24 @@ static const struct param options[OPTION_COUNT] = {
 	[OPTION_POOL] = {"pool", PARAM_STRING},   [OPTION_KWARGS] = {"kwargs", PARAM_MAP},
 	[OPTION_DETACH] = {"detach", PARAM_BOOL}, [OPTION_CHUNKSIZE] = {"chunksize", PARAM_COUNT},
 	[OPTION_STAR] = {"star", PARAM_BOOL},     [OPTION_ERRORS] = {"errors", PARAM_STRING},
-	[OPTION_STREAM] = {"stream", PARAM_BOOL},
+	[OPTION_STREAM] = {"stream", PARAM_BOOL}, [OPTION_PRIORITY] = {"priority", PARAM_INT},
 };
+
+#define ALL (OPTIONS_APPLY | OPTIONS_APPLY_ASYNC | OPTIONS_MAP | OPTIONS_MAP_ASYNC)
 
 /* The methods that take the option. */
 static const unsigned option_methods[OPTION_COUNT] = {
-	[OPTION_POOL] = OPTIONS_APPLY | OPTIONS_APPLY_ASYNC | OPTIONS_MAP | OPTIONS_MAP_ASYNC,
+	[OPTION_POOL] = ALL,
 	[OPTION_KWARGS] = OPTIONS_APPLY | OPTIONS_APPLY_ASYNC,
 	[OPTION_DETACH] = OPTIONS_APPLY_ASYNC | OPTIONS_MAP_ASYNC,
 	[OPTION_CHUNKSIZE] = OPTIONS_MAP | OPTIONS_MAP_ASYNC,
 	[OPTION_STAR] = OPTIONS_MAP | OPTIONS_MAP_ASYNC,
 	[OPTION_ERRORS] = OPTIONS_MAP | OPTIONS_MAP_ASYNC,
 	[OPTION_STREAM] = OPTIONS_MAP_ASYNC,
+	[OPTION_PRIORITY] = ALL,
 };
+
+#undef ALL
 
 static const char *method_name(enum options_method method)
 {
@@ -81,6 +87,18 @@ static bool read_errors(struct procpool_value value, bool *ret_collect, struct p
 	return true;
 }
 
+static bool read_priority(struct procpool_value value, int8_t *ret, struct problem *problem)
+{
+	int64_t n;
+	if (!procpool_value_int(value, &n))
+		return true; /* not given */
+	if (n < TASK_PRIORITY_MIN || n > TASK_PRIORITY_MAX)
+		return problem_set(problem, "option 'priority' must be an integer from %d to %d",
+				   TASK_PRIORITY_MIN, TASK_PRIORITY_MAX);
+	*ret = (int8_t)n;
+	return true;
+}
+
 bool task_options_parse(struct procpool_value map, enum options_method method, size_t name_max,
 			struct task_options *ret, struct problem *problem)
 {
@@ -95,7 +113,8 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	if (!params_read_map(map, "option", options, OPTION_COUNT, name_max, values, problem) ||
 	    !check_methods(values, method, problem) ||
 	    !check_kwargs(values[OPTION_KWARGS], problem) ||
-	    !read_errors(values[OPTION_ERRORS], &ret->collect, problem))
+	    !read_errors(values[OPTION_ERRORS], &ret->collect, problem) ||
+	    !read_priority(values[OPTION_PRIORITY], &ret->priority, problem))
 		return false;
 
 	slice_of(values[OPTION_POOL], &ret->pool);

@@ -15,6 +15,9 @@ enum options_method {
 	OPTIONS_MAP_ASYNC = 8,
 };
 
+#define TASK_PRIORITY_MIN (-2)
+#define TASK_PRIORITY_MAX 2
+
 /* Borrowed from the message. All zero: no options. */
 struct task_options {
 	struct slice pool;            /* data NULL: not given */
@@ -24,6 +27,7 @@ struct task_options {
 	bool star;
 	bool collect; /* errors: "collect" */
 	bool stream;
+	int8_t priority;
 };
 
 /*

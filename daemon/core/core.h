@@ -155,6 +155,7 @@ struct submission {
 	struct procpool_value kwargs; /* size 0: none */
 	uint32_t chunksize;           /* 0: none */
 	bool star, collect, stream, detach;
+	int8_t priority;
 };
 
 /* Accepts a job: returns its id, or 0 and *ret_error. May end it at once (an empty map). */

@@ -26,7 +26,8 @@ static struct flow *flow_of(struct fair_queue *queue, struct flow *parent, struc
 	flow->queue = queue;
 	flow->parent = parent;
 	ring_init(&flow->children);
-	TAILQ_INIT(&flow->jobs);
+	for (int level = 0; level < FLOW_LEVELS; level++)
+		TAILQ_INIT(&flow->jobs[level]);
 	flow->next_of_owner = *flows;
 	*flows = flow;
 	return flow;
@@ -43,7 +44,7 @@ void flows_destroy(struct flow **flows)
 {
 	while (*flows) {
 		struct flow *flow = *flows;
-		assert(!flow->active && TAILQ_EMPTY(&flow->jobs) && flow->children.count == 0);
+		assert(!flow->active && flow->levels == 0 && flow->children.count == 0);
 		*flows = flow->next_of_owner;
 		free(flow);
 	}
@@ -58,7 +59,7 @@ static bool has_work(const struct flow *flow)
 {
 	if (!flow->parent)
 		return flow->children.count > 0;
-	return !flow->parked && !TAILQ_EMPTY(&flow->jobs);
+	return !flow->parked && flow->levels != 0;
 }
 
 /* Of a flow that is not in its ring: what it owed when it left it, less what it could have used
@@ -104,27 +105,38 @@ static void settle(struct flow *flow)
 	}
 }
 
-void fair_queue_push(struct flow *flow, struct job *job)
+/* The list that a job belongs into; it is about to have one more. */
+static struct job_list *enter_level(struct flow *flow, struct job *job)
 {
+	int level = job->priority - TASK_PRIORITY_MIN;
 	assert(!job->queued);
 	job->queued = true;
-	TAILQ_INSERT_TAIL(&flow->jobs, job, in_queue);
+	flow->levels |= 1U << level;
+	return &flow->jobs[level];
+}
+
+void fair_queue_push(struct flow *flow, struct job *job)
+{
+	struct job_list *jobs = enter_level(flow, job);
+	TAILQ_INSERT_TAIL(jobs, job, in_queue);
 	settle(flow);
 }
 
 void fair_queue_push_front(struct flow *flow, struct job *job)
 {
-	assert(!job->queued);
-	job->queued = true;
-	TAILQ_INSERT_HEAD(&flow->jobs, job, in_queue);
+	struct job_list *jobs = enter_level(flow, job);
+	TAILQ_INSERT_HEAD(jobs, job, in_queue);
 	settle(flow);
 }
 
 void fair_queue_remove(struct flow *flow, struct job *job)
 {
+	int level = job->priority - TASK_PRIORITY_MIN;
 	assert(job->queued);
 	job->queued = false;
-	TAILQ_REMOVE(&flow->jobs, job, in_queue);
+	TAILQ_REMOVE(&flow->jobs[level], job, in_queue);
+	if (TAILQ_EMPTY(&flow->jobs[level]))
+		flow->levels &= ~(1U << level);
 	settle(flow);
 }
 
@@ -168,7 +180,7 @@ struct job *fair_queue_peek(struct fair_queue *queue)
 	if (!user)
 		return NULL;
 	struct flow *session = ring_peek(&user->children);
-	return TAILQ_FIRST(&session->jobs);
+	return TAILQ_FIRST(&session->jobs[31 - __builtin_clz(session->levels)]);
 }
 
 void fair_queue_charge(struct flow *flow, int64_t us)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The waiting jobs of a pool, in the order in which they may be served: deficit round robin over
- * users, within a user over sessions, within a session first come first served.
+ * users, within a user over sessions, within a session by priority, and where that is the same
+ * first come first served.
  *
  * What is shared is workers' time: each round, a flow may use a quantum of microseconds; what a
  * task took is charged when it is known, and an overdraft is worked off in later rounds, also while
@@ -15,10 +16,13 @@
 #include <sys/queue.h>
 
 #include "core/job.h"
+#include "proto/options.h"
 
 #define FAIR_QUANTUM_US 1000
 /* The largest overdraft. A task may have begun long before anybody else came. */
 #define FAIR_DEBT_MAX_US (60 * INT64_C(1000000))
+
+#define FLOW_LEVELS (TASK_PRIORITY_MAX - TASK_PRIORITY_MIN + 1)
 
 TAILQ_HEAD(flow_list, flow);
 
@@ -42,7 +46,9 @@ struct flow {
 	bool parked; /* a session that may not be served now */
 	TAILQ_ENTRY(flow) in_ring;
 	struct flow_ring children; /* a user's: sessions with work */
-	struct job_list jobs;      /* a session's */
+	/* A session's, of each priority, the lowest first. */
+	struct job_list jobs[FLOW_LEVELS];
+	unsigned levels; /* bit i: jobs[i] is not empty */
 };
 
 struct fair_queue {
@@ -61,7 +67,7 @@ struct flow *fair_queue_flow(struct fair_queue *queue, struct flow **user_flows,
 /* Frees the flows of one user or session, which must have no jobs; sessions before their user. */
 void flows_destroy(struct flow **flows);
 
-/* Enters a job at the end of its session's queue, or, where it had been served already, at the
+/* Enters a job at the end of those of its priority, or, where it had been served already, at the
  * front. */
 void fair_queue_push(struct flow *flow, struct job *job);
 void fair_queue_push_front(struct flow *flow, struct job *job);

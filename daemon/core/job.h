@@ -79,6 +79,7 @@ struct job {
 	bool detached;       /* survives its session */
 	bool queued;         /* in its flow's queue */
 	bool kept;           /* finished, and kept to be fetched */
+	int8_t priority;     /* TASK_PRIORITY_MIN to _MAX */
 	bool newest_request; /* for its request table, like the links below */
 	unsigned assigned;   /* chunks at workers; each refers to this job */
 	uint32_t msgid;      /* of the request, if not async */

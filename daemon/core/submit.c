@@ -224,6 +224,7 @@ static struct job *make_job(const struct submission *submission)
 	job->stream = submission->stream;
 	job->async = submission->async;
 	job->detached = submission->detach;
+	job->priority = submission->priority;
 	job->msgid = submission->msgid;
 	if (submission->is_map)
 		job_set_chunksize(job, submission->chunksize);

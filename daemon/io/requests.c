@@ -151,6 +151,7 @@ static void submit(struct call *call, enum options_method method)
 		.collect = options.collect,
 		.stream = options.stream,
 		.detach = options.detach,
+		.priority = options.priority,
 	};
 	struct outcome error;
 	uint64_t id =

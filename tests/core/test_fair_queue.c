@@ -77,6 +77,39 @@ static void test_jobs_of_a_session_come_in_their_order(void **state)
 	assert_ptr_equal(fair_queue_peek(&f->queue), &f->jobs[0][0]);
 }
 
+static void test_higher_priorities_come_first(void **state)
+{
+	struct fixture *f = *state;
+	struct job jobs[] = {{.priority = -2}, {.priority = 0}, {.priority = 2}, {.priority = 0}};
+	static const int order[] = {2, 1, 3, 0};
+	add(f, 0, 0);
+	fair_queue_remove(f->flows[0], &f->jobs[0][0]);
+	for (int i = 0; i < 4; i++)
+		fair_queue_push(f->flows[0], &jobs[i]);
+	for (int i = 0; i < 4; i++) {
+		assert_ptr_equal(fair_queue_peek(&f->queue), &jobs[order[i]]);
+		fair_queue_remove(f->flows[0], &jobs[order[i]]);
+		/* What comes back goes before its own kind only. */
+		fair_queue_push_front(f->flows[0], &jobs[order[i]]);
+		assert_ptr_equal(fair_queue_peek(&f->queue), &jobs[order[i]]);
+		fair_queue_remove(f->flows[0], &jobs[order[i]]);
+	}
+	assert_null(fair_queue_peek(&f->queue));
+}
+
+static void test_priority_counts_within_a_session_only(void **state)
+{
+	struct fixture *f = *state;
+	const int64_t cost_us[FLOWS] = {100, 100, 100, 100};
+	int64_t got_us[FLOWS];
+	f->jobs[0][0].priority = 2;
+	f->jobs[1][0].priority = -2;
+	add(f, 0, 0);
+	add(f, 1, 0);
+	serve(f, 20000, cost_us, got_us);
+	assert_in_range(got_us[0], 990000, 1010000);
+}
+
 static void test_flow_of_a_session_is_made_once(void **state)
 {
 	struct fixture *f = *state;
@@ -210,6 +243,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_jobs_of_a_session_come_in_their_order),
+		TEST(test_higher_priorities_come_first),
+		TEST(test_priority_counts_within_a_session_only),
 		TEST(test_flow_of_a_session_is_made_once),
 		TEST(test_users_share_time_not_tasks),
 		TEST(test_many_sessions_do_not_make_a_larger_share),

@@ -206,6 +206,7 @@ static void submit(struct life *life)
 		.chunksize = chance(life, 30) ? (uint32_t)below(life, 12) : 0,
 		.async = chance(life, 60),
 		.shared = chance(life, 50),
+		.priority = (int8_t)(chance(life, 30) ? (int)below(life, 5) - 2 : 0),
 	};
 	if (call.map)
 		call.collect = chance(life, 50);

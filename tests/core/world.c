@@ -155,6 +155,7 @@ uint64_t world_try(struct world *world, struct session *session, struct call cal
 		.collect = call.collect,
 		.stream = call.stream,
 		.detach = call.detach,
+		.priority = call.priority,
 	};
 	uint64_t id = core_submit(&world->core, session, &submission, world->now_us, ret_error);
 	/* The core holds what it needs. */

@@ -118,6 +118,7 @@ struct call {
 	uint32_t count; /* of a map */
 	uint32_t chunksize;
 	uint32_t padding; /* bytes of a second argument, unless it is a map */
+	int8_t priority;
 	bool map, async, collect, stream, detach;
 	bool shared; /* the message comes in a blob, not as borrowed bytes */
 };
