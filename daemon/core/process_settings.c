@@ -27,16 +27,30 @@ int process_settings_set_cwd(struct process_settings *settings, const char *cwd,
 	return 0;
 }
 
-int process_settings_add_variable(struct process_settings *settings, const char *name,
+/* Whether a variable is of that name, or the removal of it. */
+static bool is_variable(const char *variable, const char *name, size_t name_size)
+{
+	return strncmp(variable, name, name_size) == 0 &&
+	       (variable[name_size] == '=' || variable[name_size] == '\0');
+}
+
+int process_settings_set_variable(struct process_settings *settings, const char *name,
 				  size_t name_size, const char *value, size_t value_size)
 {
 	char *variable;
-	if (asprintf(&variable, "%.*s=%.*s", (int)name_size, name, (int)value_size, value) < 0)
+	if (string_list_count(settings->environment) >= PROCESS_VARIABLES_MAX)
+		return -E2BIG;
+	for (char **v = settings->environment; v && *v; v++)
+		if (is_variable(*v, name, name_size))
+			return -EEXIST;
+	if (asprintf(&variable, "%.*s%s%.*s", (int)name_size, name, value ? "=" : "",
+		     (int)value_size, value ? value : "") < 0)
 		return -ENOMEM;
 	return string_list_append(&settings->environment, variable);
 }
 
-void process_settings_set_limit(struct process_settings *settings, int resource, uint64_t value)
+void process_settings_set_limit(struct process_settings *settings, int resource, uint64_t soft,
+				uint64_t hard)
 {
 	unsigned i = 0;
 	while (i < settings->limit_count && settings->limits[i].resource != resource)
@@ -44,7 +58,9 @@ void process_settings_set_limit(struct process_settings *settings, int resource,
 	assert(i < PROCESS_LIMITS_MAX);
 	if (i == settings->limit_count)
 		settings->limit_count++;
-	settings->limits[i] = (struct process_limit){resource, value};
+	if (resource == RLIMIT_CPU && soft == hard && hard < UINT64_MAX)
+		hard++;
+	settings->limits[i] = (struct process_limit){resource, soft, hard};
 }
 
 void process_settings_add_cpu(struct process_settings *settings, unsigned cpu)

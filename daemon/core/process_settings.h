@@ -16,16 +16,16 @@
 #define PROCESS_LIMITS_MAX 16 /* as many as there are resources */
 #define PROCESS_CPUS_MAX   1024
 
+#define PROCESS_VARIABLES_MAX 1000
+
 struct process_limit {
-	int resource;   /* RLIMIT_CORE, … */
-	uint64_t value; /* UINT64_MAX: none. Soft and hard, but RLIMIT_CPU's hard one is a second
-			 * later, so that SIGXCPU tells what has happened */
+	int resource;        /* RLIMIT_CORE, … */
+	uint64_t soft, hard; /* UINT64_MAX: none */
 };
 
 struct process_settings {
 	char *cwd;          /* owned, absolute; NULL: the daemon's */
-	char **environment; /* owned, "NAME=value"s to add or replace, NULL-terminated; may be
-			     * NULL */
+	char **environment; /* owned: "NAME=value" adds or replaces, "NAME" removes; NULL: none */
 	bool has_umask;
 	unsigned umask;
 	int nice; /* added to the daemon's */
@@ -41,12 +41,19 @@ void process_settings_fini(struct process_settings *settings);
 /* Replaces the directory by a copy of this. 0 or -ENOMEM. */
 int process_settings_set_cwd(struct process_settings *settings, const char *cwd, size_t size);
 
-/* Adds a variable. 0 or -ENOMEM. */
-int process_settings_add_variable(struct process_settings *settings, const char *name,
+/*
+ * Sets a variable, or removes it (value NULL); -EEXIST where that was said of it already, -E2BIG
+ * where there are PROCESS_VARIABLES_MAX. Neither name nor value may have a NUL, nor the name a '='.
+ */
+int process_settings_set_variable(struct process_settings *settings, const char *name,
 				  size_t name_size, const char *value, size_t value_size);
 
-/* Sets a limit, also one that was set before. */
-void process_settings_set_limit(struct process_settings *settings, int resource, uint64_t value);
+/*
+ * Sets a limit, also one that was set before. Where both of RLIMIT_CPU are the same, the hard one
+ * comes a second later, so that SIGXCPU tells what has happened.
+ */
+void process_settings_set_limit(struct process_settings *settings, int resource, uint64_t soft,
+				uint64_t hard);
 
 /* The resource (RLIMIT_CPU, …) of the name that prlimit(1) and limits.conf(5) have for it ("cpu");
  * -1: there is none. */

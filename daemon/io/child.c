@@ -54,12 +54,14 @@ static int change_directory(const char *path)
 	return path && chdir(path) < 0 ? -errno : 0;
 }
 
+static rlim_t to_rlim(uint64_t value)
+{
+	return value == UINT64_MAX ? RLIM_INFINITY : (rlim_t)value;
+}
+
 static int set_limit(const struct process_limit *limit)
 {
-	rlim_t value = limit->value == UINT64_MAX ? RLIM_INFINITY : (rlim_t)limit->value;
-	struct rlimit both = {value, value};
-	if (limit->resource == RLIMIT_CPU && value != RLIM_INFINITY)
-		both.rlim_max++;
+	struct rlimit both = {to_rlim(limit->soft), to_rlim(limit->hard)};
 	return setrlimit((__rlimit_resource_t)limit->resource, &both) < 0 ? -errno : 0;
 }
 

@@ -70,10 +70,11 @@ char **environment_make(char *const *added, unsigned threads)
 		if (!is_daemons_own(*e) && !is_among(*e, added))
 			result[n++] = *e;
 	for (char *const *e = added; *e; e++)
-		result[n++] = *e;
+		if (strchr(*e, '='))
+			result[n++] = *e;
 	char *made = (char *)(result + count);
 	for (size_t i = 0; threads > 0 && i < COUNT(thread_counts); i++, made += MADE_BYTES) {
-		if (is_among(thread_counts[i], result))
+		if (is_among(thread_counts[i], result) || is_among(thread_counts[i], added))
 			continue;
 		snprintf(made, MADE_BYTES, "%s=%u", thread_counts[i], threads);
 		result[n++] = made;

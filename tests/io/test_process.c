@@ -172,7 +172,9 @@ static void test_the_environment_is_the_daemons_with_additions(void **state)
 	setenv("PROCPOOL_TEST_KEPT", "kept", 1);
 	setenv("PROCPOOL_TEST_REPLACED", "old", 1);
 	setenv("NOTIFY_SOCKET", "/run/notify", 1);
-	char *added[] = {"PROCPOOL_TEST_REPLACED=new", "PROCPOOL_TEST=added", NULL};
+	setenv("PROCPOOL_TEST_REMOVED", "old", 1);
+	char *added[] = {"PROCPOOL_TEST_REPLACED=new", "PROCPOOL_TEST_REMOVED",
+			 "PROCPOOL_TEST=added", "PROCPOOL_TEST_UNKNOWN", NULL};
 	const struct process_settings settings = {.environment = added};
 	start_shell(f, "env | grep -E '^(PROCPOOL_TEST|NOTIFY_SOCKET)' | sort >&3", &settings);
 	unsetenv("NOTIFY_SOCKET");
@@ -184,15 +186,14 @@ static void test_the_environment_is_the_daemons_with_additions(void **state)
 static void test_libraries_are_told_how_many_threads_to_start(void **state)
 {
 	struct fixture *f = *state;
-	char *added[] = {"MKL_NUM_THREADS=5", NULL};
+	char *added[] = {"MKL_NUM_THREADS=5", "NUMEXPR_NUM_THREADS", NULL};
 	const struct process_settings settings = {.environment = added};
 	char *const argv[] = {"sh", "-c", "env | grep _NUM_THREADS= | sort >&3", NULL};
 	unsetenv("OMP_NUM_THREADS");
-	unsetenv("NUMEXPR_NUM_THREADS");
 	setenv("OPENBLAS_NUM_THREADS", "7", 1);
 	start_as(f, (struct process_spec){.argv = argv, .settings = &settings, .threads = 2});
 	unsetenv("OPENBLAS_NUM_THREADS");
-	assert_string_equal(read_all(f), "MKL_NUM_THREADS=5\nNUMEXPR_NUM_THREADS=2\n"
+	assert_string_equal(read_all(f), "MKL_NUM_THREADS=5\n"
 					 "OMP_NUM_THREADS=2\nOPENBLAS_NUM_THREADS=7\n");
 }
 
@@ -224,9 +225,10 @@ static void test_it_is_as_its_settings_say(void **state)
 		.has_umask = true,
 		.umask = 027,
 		.nice = 3,
-		.limits = {{RLIMIT_CORE, 0}, {RLIMIT_NOFILE, 99}, {RLIMIT_CPU, 7}},
-		.limit_count = 3,
 	};
+	process_settings_set_limit(&settings, RLIMIT_CORE, 0, 0);
+	process_settings_set_limit(&settings, RLIMIT_NOFILE, 98, 99);
+	process_settings_set_limit(&settings, RLIMIT_CPU, 7, 7);
 	settings.cpus[cpu / 64] = UINT64_C(1) << cpu % 64;
 	char expected[128];
 	start_shell(f,
@@ -235,7 +237,7 @@ static void test_it_is_as_its_settings_say(void **state)
 		    "grep Cpus_allowed_list /proc/self/status | cut -f2 >&3;"
 		    "[ /proc/$$ -ef . ] && echo there >&3",
 		    &settings);
-	snprintf(expected, sizeof(expected), "0027\n%d\n0\n0\n99\n99\n7\n8\n1\n%d\nthere\n",
+	snprintf(expected, sizeof(expected), "0027\n%d\n0\n0\n98\n99\n7\n8\n1\n%d\nthere\n",
 		 getpriority(PRIO_PROCESS, 0) + 3, cpu);
 	assert_string_equal(read_all(f), expected);
 }
@@ -258,8 +260,8 @@ static void test_a_setting_that_is_impossible_is_explained(void **state)
 	expect_failure(f, -ENOENT,
 		       "cannot change to directory /nonexistent/place: No such file or directory");
 
-	settings =
-		(struct process_settings){.limits = {{RLIMIT_NOFILE, 1U << 31}}, .limit_count = 1};
+	settings = (struct process_settings){0};
+	process_settings_set_limit(&settings, RLIMIT_NOFILE, 1U << 31, 1U << 31);
 	start_shell_again(f, "echo >&3", &settings);
 	expect_failure(f, -EPERM, "cannot set the limit of open files: Operation not permitted");
 
