@@ -182,8 +182,7 @@ static int settle_pools(const struct options *options, struct config *config, ch
 	if (modules && !config_add_pool(config, DEFAULT_POOL, modules))
 		return -ENOMEM;
 	for (size_t i = 0; i < config->pool_count; i++)
-		if (config->pools[i]->workers == 0)
-			config->pools[i]->workers = config->workers;
+		pool_spec_settle(config->pools[i], config->workers);
 	return 0;
 }
 

@@ -23,6 +23,8 @@ struct pool_spec *pool_spec_create(const char *name)
 	if (!spec)
 		return NULL;
 	spec->refs = 1;
+	spec->idle_us = POOL_IDLE_US;
+	spec->stop_us = POOL_STOP_US;
 	spec->name = strdup(name);
 	spec->runtime = string_list_copy(NULL);
 	spec->modules = string_list_copy(NULL);
@@ -43,6 +45,22 @@ void pool_spec_unref(struct pool_spec *spec)
 {
 	if (spec && --spec->refs == 0)
 		destroy(spec);
+}
+
+void pool_spec_settle(struct pool_spec *spec, unsigned workers)
+{
+	bool dynamic = spec->workers_min > 0 || spec->workers_max > 0;
+	if (spec->workers == 0 && !dynamic)
+		spec->workers = workers;
+	if (spec->workers > 0) {
+		spec->workers_min = spec->workers_max = spec->workers;
+		return;
+	}
+	if (spec->workers_min == 0)
+		spec->workers_min = 1;
+	if (spec->workers_max == 0)
+		spec->workers_max = workers > spec->workers_min ? workers : spec->workers_min;
+	spec->workers = spec->workers_min;
 }
 
 const char *pool_spec_runtime_name(const struct pool_spec *spec)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a pool is made of: plain data, filled in by whoever reads it (io/config.c) and not changed
- * once a pool has it. Shared by references, because a pool's processes are started from it for as
- * long as the pool lives, whatever becomes of the configuration meanwhile.
+ * What a pool is made of: plain data, filled in by whoever reads it (io/config_pool.c) and not
+ * changed once a pool has it. Shared by references, because a pool's processes are started from it
+ * for as long as the pool lives, whatever becomes of the configuration meanwhile.
+ *
+ * Adding a setting touches: the struct here, its default in pool_spec_create(), the keys in
+ * io/config_pool.c, procpoold.8.scd, tests/io/test_config.c.
  */
 #pragma once
 
@@ -13,6 +16,8 @@
 #include "core/span.h"
 
 #define POOL_WORKERS_MAX 4096
+#define POOL_IDLE_US     (60 * UINT64_C(1000000))
+#define POOL_STOP_US     UINT64_C(1000000)
 
 /* All owned. */
 struct pool_spec {
@@ -25,13 +30,24 @@ struct pool_spec {
 	bool preload_always;
 	struct process_settings process;
 
-	unsigned workers; /* how many are kept; 0: as many as the daemon's `workers` */
+	unsigned workers;                  /* how many it begins with; 0: not said */
+	unsigned workers_min, workers_max; /* how many it keeps; 0: not said, as workers */
+	uint64_t idle_us;                  /* then one of more than workers_min is ended */
+	unsigned extra_workers; /* beyond workers_max, while all wait for calls of their own */
+	uint64_t max_tasks;     /* then a worker is replaced; 0: never */
+	uint64_t max_rss_bytes; /* likewise */
+	uint64_t memory_bytes;  /* that a worker may use; 0: all */
+	uint64_t stop_us;       /* from a task being asked to stop to its worker being killed */
 };
 
 /* With the defaults, a copy of the name, and one reference. NULL without memory. */
 struct pool_spec *pool_spec_create(const char *name);
 struct pool_spec *pool_spec_ref(struct pool_spec *spec);
 void pool_spec_unref(struct pool_spec *spec);
+
+/* Once all is filled in: what was not said of the numbers of workers follows from what was, and
+ * from how many the daemon keeps by default. */
+void pool_spec_settle(struct pool_spec *spec, unsigned workers);
 
 /* What people know the runtime by. */
 const char *pool_spec_runtime_name(const struct pool_spec *spec);

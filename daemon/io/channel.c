@@ -401,7 +401,7 @@ static void start_failed(struct channel *channel, const char *what, int error)
 /* A worker's share of the processors. */
 static unsigned threads_per_worker(const struct server *server, const struct pool *pool)
 {
-	unsigned threads = server->cpus / pool->spec->workers;
+	unsigned threads = server->cpus / pool->spec->workers_max;
 	return threads > 0 ? threads : 1;
 }
 
@@ -415,6 +415,7 @@ static void start_process(struct channel *channel)
 		return;
 	}
 	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
+				    .settings = &channel->pool->spec->process,
 				    .threads = threads_per_worker(server, channel->pool),
 				    .channel = theirs,
 				    .descriptors = server->runtime_descriptors};

@@ -2,7 +2,6 @@
 #include "io/config.h"
 
 #include <confuse.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -12,11 +11,10 @@
 #include <unistd.h>
 
 #include "core/string_list.h"
+#include "io/config_pool.h"
+#include "io/config_value.h"
 
-#define FILE_BYTES_MAX    (1U << 20)
-#define NUMBER_MAX        (1L << 53) /* what every reader of MessagePack or JSON can hold */
-#define GRACE_SECONDS_MAX 86400L
-#define SECONDS_MAX       1000000000L /* as microseconds they still have to be counted */
+#define FILE_BYTES_MAX (1U << 20)
 
 /* ---- building and freeing ---- */
 
@@ -124,63 +122,6 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *section, const
 	free(text);
 }
 
-/* A whole number, with K, M or G for powers of 1024. False: it is none, or too large. */
-static bool parse_number(const char *text, long *ret)
-{
-	static const char units[] = "KMG";
-	char *end;
-	errno = 0;
-	long n = strtol(text, &end, 10);
-	if (!isdigit((unsigned char)text[0]) || errno != 0)
-		return false;
-	const char *unit = *end ? strchr(units, *end) : NULL;
-	if (*end && (!unit || end[1] != '\0'))
-		return false;
-	for (const char *u = units; unit && u <= unit; u++) {
-		if (n > NUMBER_MAX / 1024)
-			return false;
-		n *= 1024;
-	}
-	*ret = n;
-	return n <= NUMBER_MAX;
-}
-
-struct range {
-	const char *name;
-	long min, max;
-};
-
-/* What is not named here is at least 1. */
-static struct range range_of(const char *name)
-{
-	static const struct range ranges[] = {
-		{"workers", 1, POOL_WORKERS_MAX},       {"grace_seconds", 0, GRACE_SECONDS_MAX},
-		{"message_bytes", 4096, UINT32_MAX},    {"name_bytes", 16, UINT16_MAX},
-		{"retained_bytes_user", 0, NUMBER_MAX}, {"retained_bytes_session", 0, NUMBER_MAX},
-		{"retained_seconds", 0, SECONDS_MAX},   {"frame_seconds", 1, SECONDS_MAX},
-		{"stall_seconds", 1, SECONDS_MAX},
-	};
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
-		if (strcmp(ranges[i].name, name) == 0)
-			return ranges[i];
-	return (struct range){name, 1, NUMBER_MAX};
-}
-
-static int set_number(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
-{
-	struct range range = range_of(opt->name);
-	long n;
-	if (!parse_number(value, &n) || n < range.min || n > range.max) {
-		cfg_error(section,
-			  "%s is '%s', and must be a whole number from %ld to %ld (K, M and G may "
-			  "follow: 64M)",
-			  opt->name, value, range.min, range.max);
-		return -1;
-	}
-	*(long *)result = n;
-	return 0;
-}
-
 /* A limit that is part of the protocol. */
 static int refuse_fixed(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
 {
@@ -201,101 +142,12 @@ static int set_level(cfg_t *section, cfg_opt_t *opt, const char *value, void *re
 	return 0;
 }
 
-static int check_not_empty(cfg_t *section, cfg_opt_t *opt)
-{
-	for (unsigned i = 0; i < cfg_opt_size(opt); i++) {
-		const char *s = cfg_opt_getnstr(opt, i);
-		if (s && s[0] == '\0') {
-			cfg_error(section, "%s is empty: name something, or remove this line",
-				  opt->name);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-/* The pool that was just read. */
-static int check_pool(cfg_t *section, cfg_opt_t *opt)
-{
-	cfg_t *pool = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
-	const char *name = cfg_title(pool);
-	size_t size = strlen(name);
-	for (const char *c = name; *c; c++)
-		if ((unsigned char)*c <= ' ' || *c == 0x7f)
-			size = 0;
-	if (size == 0 || size > LIMITS_DEFAULT.name_bytes) {
-		cfg_error(section,
-			  "'%s' cannot be the name of a pool: use 1 to %d characters, none of them "
-			  "a space",
-			  name, (int)LIMITS_DEFAULT.name_bytes);
-		return -1;
-	}
-	if (cfg_size(pool, "modules") == 0 && cfg_size(pool, "runtime") == 0) {
-		cfg_error(section,
-			  "the pool '%s' has nothing to serve: say modules = {\"name\", ...}",
-			  name);
-		return -1;
-	}
-	return 0;
-}
-
 /* ---- from what was parsed to what is kept ---- */
-
-static int replace_list(char ***list, cfg_t *section, const char *key)
-{
-	char **copy = string_list_copy(NULL);
-	int r = copy ? 0 : -ENOMEM;
-	for (unsigned i = 0; r == 0 && i < cfg_size(section, key); i++)
-		r = string_list_append(&copy, strdup(cfg_getnstr(section, key, i)));
-	if (r < 0) {
-		string_list_free(copy);
-		return r;
-	}
-	string_list_free(*list);
-	*list = copy;
-	return 0;
-}
-
-static int replace_string(char **string, cfg_t *section, const char *key)
-{
-	const char *s = cfg_getstr(section, key);
-	char *copy = s ? strdup(s) : NULL;
-	if (s && !copy)
-		return -ENOMEM;
-	free(*string);
-	*string = copy;
-	return 0;
-}
-
-/* The arguments of the initializer: an array of strings. */
-static int take_initargs(struct pool_spec *spec, cfg_t *section)
-{
-	struct procpool_writer w;
-	unsigned count = cfg_size(section, "initargs");
-	procpool_writer_init(&w);
-	procpool_write_array(&w, count);
-	for (unsigned i = 0; i < count; i++)
-		procpool_write_string(&w, cfg_getnstr(section, "initargs", i));
-	struct blob *blob = w.error ? NULL : blob_copy(w.data, w.size);
-	procpool_writer_fini(&w);
-	if (!blob)
-		return -ENOMEM;
-	spec->initargs = span_of_blob(blob);
-	return 0;
-}
 
 static int take_pool(struct config *config, cfg_t *section)
 {
 	struct pool_spec *spec = config_add_pool(config, cfg_title(section), NULL);
-	if (!spec)
-		return -ENOMEM;
-	spec->workers = (unsigned)cfg_getint(section, "workers");
-	int r = replace_list(&spec->modules, section, "modules");
-	if (r == 0)
-		r = replace_list(&spec->runtime, section, "runtime");
-	if (r == 0)
-		r = replace_string(&spec->initializer, section, "initializer");
-	return r < 0 ? r : take_initargs(spec, section);
+	return spec ? config_pool_take(spec, section) : -ENOMEM;
 }
 
 static int take_settings(struct config *config, cfg_t *file)
@@ -307,7 +159,8 @@ static int take_settings(struct config *config, cfg_t *file)
 #define X(name, value, text) config->limits.name = (uint64_t)cfg_getint(limits, #name);
 	PROTO_LIMITS(X)
 #undef X
-	int r = cfg_getstr(file, "socket") ? replace_string(&config->socket, file, "socket") : 0;
+	int r = cfg_getstr(file, "socket") ? config_take_string(&config->socket, file, "socket")
+					   : 0;
 	for (unsigned i = 0; r == 0 && i < cfg_size(file, "pool"); i++)
 		r = take_pool(config, cfg_getnsec(file, "pool", i));
 	return r;
@@ -356,14 +209,11 @@ static int read_file(const char *path, char **ret, char **ret_error)
 /* The parser for a file of these options, NULL without memory. */
 static cfg_t *make_parser(cfg_opt_t *options)
 {
-	static const char *const never_empty[] = {"socket", "pool|modules", "pool|runtime",
-						  "pool|initializer"};
 	cfg_t *file = cfg_init(options, CFGF_NONE);
 	if (!file)
 		return NULL;
-	for (size_t i = 0; i < sizeof(never_empty) / sizeof(*never_empty); i++)
-		cfg_set_validate_func(file, never_empty[i], check_not_empty);
-	cfg_set_validate_func(file, "pool", check_pool);
+	cfg_set_validate_func(file, "socket", config_check_not_empty);
+	config_pool_add_checks(file);
 	cfg_set_error_function(file, on_error);
 	return file;
 }
@@ -409,24 +259,18 @@ static int parse(struct config *config, const char *path, const char *text, char
 {
 #define X(name, value, text)                                                                       \
 	CFG_INT_CB(#name, (long)config->limits.name, CFGF_NONE,                                    \
-		   strstr(#name, "depth") ? refuse_fixed : set_number),
+		   strstr(#name, "depth") ? refuse_fixed : config_set_number),
 	cfg_opt_t limits[] = {PROTO_LIMITS(X) CFG_END()};
 #undef X
-	cfg_opt_t pool[] = {
-		CFG_STR_LIST("modules", NULL, CFGF_NONE),
-		CFG_INT_CB("workers", 0, CFGF_NONE, set_number),
-		CFG_STR_LIST("runtime", NULL, CFGF_NONE),
-		CFG_STR("initializer", NULL, CFGF_NONE),
-		CFG_STR_LIST("initargs", NULL, CFGF_NONE),
-		CFG_END(),
-	};
 	cfg_opt_t top[] = {
 		CFG_STR("socket", NULL, CFGF_NONE),
-		CFG_INT_CB("workers", (long)config->workers, CFGF_NONE, set_number),
+		CFG_INT_CB("workers", (long)config->workers, CFGF_NONE, config_set_number),
 		CFG_INT_CB("log_level", (long)config->log_level, CFGF_NONE, set_level),
-		CFG_INT_CB("grace_seconds", (long)config->grace_seconds, CFGF_NONE, set_number),
+		CFG_INT_CB("grace_seconds", (long)config->grace_seconds, CFGF_NONE,
+			   config_set_number),
 		CFG_SEC("limits", limits, CFGF_NONE),
-		CFG_SEC("pool", pool, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_SEC("pool", config_pool_options(),
+			CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END(),
 	};
 	cfg_t *file = make_parser(top);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The daemon's settings: defaults, then the configuration file, then what the command line says
- *over it (options.h). The file is libconfuse's syntax:
+ * over it (options.h). The file is libconfuse's syntax:
  *
  *	socket = "/run/procpool/procpoold.sock"
  *	workers = 4
@@ -17,10 +17,10 @@
  *	}
  *
  * An unknown key, a repeated pool and a value out of range is an error that names file and line and
- *says what to write instead. The fixed limits (depth, value_depth) cannot be set.
+ * says what to write instead. The fixed limits (depth, value_depth) cannot be set.
  *
- * Adding a key touches: the table in config.c, the struct here, procpoold.8.scd,
- *tests/io/test_config.c.
+ * Adding a key touches: the table in config.c or config_pool.c, its range in config_value.c, the
+ * struct here or that of pools (core/pool_spec.h), procpoold.8.scd, tests/io/test_config.c.
  */
 #pragma once
 

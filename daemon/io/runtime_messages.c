@@ -50,7 +50,7 @@ static void send_start(struct channel *channel, bool page)
 	struct procpool_writer *w = output_writer(&channel->output);
 	procpool_write_array(w, 2);
 	procpool_write_int(w, MSG_START);
-	procpool_write_map(w, 9);
+	procpool_write_map(w, spec->preload_always ? 10 : 9);
 	procpool_write_string(w, "pool");
 	procpool_write_string(w, spec->name);
 	procpool_write_string(w, "worker");
@@ -75,6 +75,10 @@ static void send_start(struct channel *channel, bool page)
 	procpool_write_uint(w, limits->value_depth);
 	procpool_write_string(w, "page");
 	procpool_write_bool(w, page);
+	if (spec->preload_always) {
+		procpool_write_string(w, "preload");
+		procpool_write_string(w, "always");
+	}
 	channel_mark_dirty(channel);
 }
 

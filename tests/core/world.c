@@ -73,7 +73,7 @@ struct pool *world_add_pool(struct world *world, const char *name, unsigned work
 	assert_non_null(runtime);
 	struct pool_spec *spec = pool_spec_create(name);
 	assert_non_null(spec);
-	spec->workers = workers;
+	pool_spec_settle(spec, workers);
 	runtime->forks = kind == FAKE_FORK || kind == FAKE_FORK_PAGE;
 	runtime->has_page = kind == FAKE_EXEC_PAGE || kind == FAKE_FORK_PAGE;
 	runtime->functions = functions;

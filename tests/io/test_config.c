@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -140,6 +141,85 @@ static void test_every_key_is_taken(void **state)
 	assert_null(config_find_pool(c, "none"));
 }
 
+static void test_a_pool_says_how_its_workers_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "pool x {\n"
+		"	modules = {demo}\n"
+		"	workers_min = 2\n"
+		"	workers_max = 8\n"
+		"	idle_seconds = 0.5\n"
+		"	extra_workers = 3\n"
+		"	max_tasks = 100K\n"
+		"	max_rss = 512M\n"
+		"	memory = 1G\n"
+		"	stop_seconds = 0\n"
+		"	preload = always\n"
+		"}\n"
+		"pool y { modules = {demo} preload = auto }\n");
+	const struct pool_spec *pool = config_find_pool(&f->config, "x");
+	assert_int_equal(pool->workers, 0);
+	assert_int_equal(pool->workers_min, 2);
+	assert_int_equal(pool->workers_max, 8);
+	assert_int_equal(pool->idle_us, 500000);
+	assert_int_equal(pool->extra_workers, 3);
+	assert_int_equal(pool->max_tasks, 102400);
+	assert_int_equal(pool->max_rss_bytes, 512 << 20);
+	assert_int_equal(pool->memory_bytes, 1 << 30);
+	assert_int_equal(pool->stop_us, 0);
+	assert_true(pool->preload_always);
+	pool = config_find_pool(&f->config, "y");
+	assert_int_equal(pool->workers_min, 0);
+	assert_int_equal(pool->workers_max, 0);
+	assert_int_equal(pool->idle_us, POOL_IDLE_US);
+	assert_int_equal(pool->max_tasks, 0);
+	assert_int_equal(pool->stop_us, POOL_STOP_US);
+	assert_false(pool->preload_always);
+}
+
+static void test_a_pool_says_as_what_its_processes_run(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "pool x {\n"
+		"	modules = {demo}\n"
+		"	cwd = \"/srv/data\"\n"
+		"	environment = {\"A=1\", \"AB=\", \"LANG=C=x\"}\n"
+		"	umask = 027\n"
+		"	nice = -5\n"
+		"	affinity = {0, 65}\n"
+		"	cpu_seconds = 60\n"
+		"	open_files = 1K\n"
+		"	core_bytes = 0\n"
+		"}\n"
+		"pool y { modules = {demo} environment = {} affinity = {} umask = 0 }\n");
+	const struct process_settings *settings = &config_find_pool(&f->config, "x")->process;
+	assert_string_equal(settings->cwd, "/srv/data");
+	assert_string_equal(settings->environment[0], "A=1");
+	assert_string_equal(settings->environment[1], "AB=");
+	assert_string_equal(settings->environment[2], "LANG=C=x");
+	assert_null(settings->environment[3]);
+	assert_true(settings->has_umask);
+	assert_int_equal(settings->umask, 027);
+	assert_int_equal(settings->nice, -5);
+	assert_int_equal(settings->cpus[0], 1);
+	assert_int_equal(settings->cpus[1], 2);
+	const struct process_limit expected[] = {
+		{RLIMIT_CPU, 60, 61}, {RLIMIT_NOFILE, 1024, 1024}, {RLIMIT_CORE, 0, 0}};
+	assert_int_equal(settings->limit_count, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(settings->limits[i].resource, expected[i].resource);
+		assert_int_equal(settings->limits[i].soft, expected[i].soft);
+		assert_int_equal(settings->limits[i].hard, expected[i].hard);
+	}
+	settings = &config_find_pool(&f->config, "y")->process;
+	assert_null(settings->cwd);
+	assert_null(settings->environment);
+	assert_true(settings->has_umask);
+	assert_int_equal(settings->umask, 0);
+	assert_int_equal(settings->nice, 0);
+	assert_int_equal(settings->limit_count, 0);
+}
+
 static void test_every_limit_but_the_fixed_can_be_set(void **state)
 {
 	struct fixture *f = *state;
@@ -199,6 +279,61 @@ static void test_pools_that_cannot_be_are_refused(void **state)
 	refuse(f, "pool x {\n modules = {\"\"}\n}\n", 2, "modules is empty");
 	refuse(f, "pool x { modules = {demo} }\npool x { modules = {demo} }\n", 2, "x");
 	refuse(f, "pool { modules = {demo} }\n", 1, "");
+}
+
+/* A line in a pool's section. */
+static void refuse_in_pool(struct fixture *f, const char *line, const char *reason)
+{
+	char text[256];
+	snprintf(text, sizeof(text), "pool x {\n modules = {demo}\n %s\n}\n", line);
+	refuse(f, text, 3, reason);
+}
+
+static void test_settings_of_a_pool_out_of_range_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	refuse_in_pool(f, "cwd = data", "cwd is 'data', and must be an absolute path");
+	refuse_in_pool(f, "cwd = \"\"", "cwd is '', and must be an absolute path");
+	refuse_in_pool(f, "preload = never", "preload is 'never', and must be auto or always");
+	refuse_in_pool(f, "umask = 8", "umask is '8', and must be an octal number from 000 to 777");
+	refuse_in_pool(f, "umask = 1000", "from 000 to 777");
+	refuse_in_pool(f, "umask = -1", "umask is '-1'");
+	refuse_in_pool(f, "nice = 20", "nice is '20', and must be a whole number from -20 to 19");
+	refuse_in_pool(f, "nice = -21", "from -20 to 19");
+	refuse_in_pool(f, "nice = -", "nice is '-'");
+	refuse_in_pool(f, "affinity = {0, 1024}", "affinity is '1024'");
+	refuse_in_pool(f, "affinity = {-1}", "from 0 to 1023");
+	refuse_in_pool(f, "open_files = 15", "open_files is '15'");
+	refuse_in_pool(f, "memory = 1000K", "from 1048576 to");
+	refuse_in_pool(f, "max_rss = 5", "from 1048576 to");
+	refuse_in_pool(f, "max_tasks = 0", "from 1 to");
+	refuse_in_pool(f, "cpu_seconds = 0", "from 1 to 1000000000");
+	refuse_in_pool(f, "extra_workers = 4097", "from 0 to 4096");
+	refuse_in_pool(f, "stop_seconds = -1", "stop_seconds is '-1', and must be a number from 0");
+	refuse_in_pool(f, "stop_seconds = inf", "such as 0.5");
+	refuse_in_pool(f, "stop_seconds = 1e3", "such as 0.5");
+	refuse_in_pool(f, "stop_seconds = \"\"", "such as 0.5");
+	refuse_in_pool(f, "stop_seconds = 1.2.3", "such as 0.5");
+	refuse_in_pool(f, "stop_seconds = 1000000001", "such as 0.5");
+	refuse_in_pool(f, "environment = {A}",
+		       "environment has 'A', and must have strings like \"NAME=value\"");
+	refuse_in_pool(f, "environment = {\"=1\"}", "environment has '=1'");
+	refuse_in_pool(f, "environment = {\"A=1\", \"B=1\", \"A=2\"}", "environment has A twice");
+}
+
+static void test_settings_of_a_pool_that_contradict_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "pool x {\n modules = {demo}\n workers = 2\n workers_max = 4\n}\n", 5,
+	       "the pool 'x' has workers and workers_max: say either");
+	refuse(f, "pool x {\n modules = {demo}\n workers = 2\n workers_min = 1\n}\n", 5,
+	       "the pool 'x' has workers and workers_min: say either");
+	refuse(f, "pool x {\n modules = {demo}\n workers_min = 3\n workers_max = 2\n}\n", 5,
+	       "a workers_min of 3 and a workers_max of 2: the first must not be larger");
+	refuse(f, "pool x {\n modules = {demo}\n idle_seconds = 3\n}\n", 4,
+	       "say workers_max, or remove it");
+	refuse(f, "pool session-1.1 {\n modules = {demo}\n}\n", 3,
+	       "names with session- are those of pools that clients open");
 }
 
 static void test_what_cannot_be_parsed_is_refused_with_its_line(void **state)
@@ -287,6 +422,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(test_an_empty_file_changes_nothing),
 		TEST(test_every_key_is_taken),
+		TEST(test_a_pool_says_how_its_workers_are_kept),
+		TEST(test_a_pool_says_as_what_its_processes_run),
+		TEST(test_settings_of_a_pool_out_of_range_are_refused),
+		TEST(test_settings_of_a_pool_that_contradict_are_refused),
 		TEST(test_every_limit_but_the_fixed_can_be_set),
 		TEST(test_unknown_keys_are_refused_with_the_known_ones),
 		TEST(test_values_out_of_range_are_refused_with_the_range),
