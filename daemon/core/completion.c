@@ -432,17 +432,25 @@ bool core_worker_error(struct core *core, struct worker *worker, uint32_t seq, u
 	return true;
 }
 
+void core_recall_worker(struct core *core, struct worker *worker, uint64_t now_us)
+{
+	/* From the newest on, so that it keeps its order; taking back may move oldest_seq up to
+	 * next_seq. */
+	uint32_t oldest = worker->oldest_seq;
+	for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
+		struct chunk *chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
+		if (chunk->pending && !chunk->dropped)
+			core_take_back(core, worker, chunk, now_us);
+	}
+}
+
 void core_worker_lost(struct core *core, struct worker *worker, const struct outcome *error,
 		      uint64_t now_us)
 {
 	struct chunk *chunk;
-	/* What has not begun goes back first, from the newest on, so that it keeps its order. */
-	uint32_t oldest = worker_revoke_all(worker) ? worker->oldest_seq : worker->next_seq;
-	for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
-		chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
-		if (chunk->pending && !chunk->dropped)
-			core_take_back(core, worker, chunk, now_us);
-	}
+	/* What has not begun goes back first. */
+	if (worker_revoke_all(worker))
+		core_recall_worker(core, worker, now_us);
 	while ((chunk = worker_current(worker))) {
 		struct job *job = chunk->job;
 		uint32_t first = chunk->range.first + chunk->answered;

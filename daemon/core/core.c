@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/container.h"
+#include "core/health.h"
 #include "core/scheduler.h"
 
 static void set_limits(struct core *core)
@@ -43,6 +44,7 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	TAILQ_INIT(&core->closing);
 	core->close_timer.kind = TIMER_CLOSE;
 	core->grace_timer.kind = TIMER_GRACE;
+	core->health_timer.kind = TIMER_HEALTH;
 	core->action_capacity = 64;
 	core->actions = calloc(core->action_capacity, sizeof(*core->actions));
 	return core->actions ? 0 : -ENOMEM;
@@ -168,14 +170,8 @@ static void stop_pool(struct pool *pool, uint64_t now_us)
 static void recall_all(struct pool *pool, uint64_t now_us)
 {
 	struct worker *worker;
-	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
-		uint32_t end = worker->next_seq;
-		for (uint32_t seq = worker->oldest_seq; seq != end; seq++) {
-			struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
-			if (chunk->pending && chunk->seq == seq && !chunk->dropped)
-				core_take_back(pool->core, worker, chunk, now_us);
-		}
-	}
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		core_recall_worker(pool->core, worker, now_us);
 }
 
 void core_stop(struct core *core, uint64_t grace_us, uint64_t now_us)
@@ -255,6 +251,9 @@ void core_timers(struct core *core, uint64_t now_us)
 			break;
 		case TIMER_CLOSE:
 			core_close_sessions(core, now_us);
+			break;
+		case TIMER_HEALTH:
+			health_check(core, now_us);
 			break;
 		case TIMER_GRACE:
 			grace_over(core);

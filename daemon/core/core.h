@@ -36,6 +36,7 @@ enum action_type {
 	ACTION_STOP_WORKER,   /* worker: end of file */
 	ACTION_KILL_WORKER,   /* worker */
 	ACTION_SEND_TASK,     /* worker, chunk */
+	ACTION_CHECK_WORKER,  /* worker: tell health_judge() of it */
 };
 
 /* Pointers are valid until the next thing is told to the core. */
@@ -81,6 +82,7 @@ struct core {
 	unsigned session_count;        /* with a connection */
 	TAILQ_HEAD(, session) closing; /* without one, and with jobs to be cancelled */
 	struct timer close_timer;
+	struct timer health_timer;
 
 	struct subscription_list subscriptions; /* to everything */
 	unsigned subscription_count;
@@ -230,6 +232,9 @@ void core_worker_lost(struct core *core, struct worker *worker, const struct out
  */
 uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *chunk,
 			uint64_t now_us);
+
+/* Takes back all that the worker has not begun. */
+void core_recall_worker(struct core *core, struct worker *worker, uint64_t now_us);
 
 /* Every waiting job of the pool fails so (error borrowed). */
 void core_fail_waiting(struct core *core, struct pool *pool, const struct outcome *error,

@@ -2,6 +2,7 @@
 #include "core/scheduler.h"
 
 #include "core/core.h"
+#include "core/health.h"
 #include "core/publish.h"
 
 #define CHUNK_TASKS_MAX 65536U
@@ -91,6 +92,7 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 	if (worker->state == WORKER_IDLE) {
 		TAILQ_REMOVE(&pool->idle, worker, in_idle);
 		worker->progress_us = now_us;
+		health_watch(core, now_us);
 	}
 	worker_step(worker, WORKER_ASSIGN, now_us);
 	struct action *action = core_add_action(core, ACTION_SEND_TASK);
@@ -135,17 +137,6 @@ void scheduler_run(struct pool *pool, uint64_t now_us)
 	watch_balance(pool, now_us);
 }
 
-static void take_back_waiting(struct worker *worker, uint64_t now_us)
-{
-	/* From the newest on; taking back may move oldest_seq up to next_seq. */
-	uint32_t oldest = worker->oldest_seq;
-	for (uint32_t seq = worker->next_seq; seq != oldest; seq--) {
-		struct chunk *chunk = &worker->chunks[(seq - 1) % PAGE_SLOTS];
-		if (chunk->pending && !chunk->dropped)
-			core_take_back(worker->pool->core, worker, chunk, now_us);
-	}
-}
-
 void scheduler_rebalance(struct pool *pool, uint64_t now_us)
 {
 	struct worker *worker;
@@ -153,11 +144,9 @@ void scheduler_rebalance(struct pool *pool, uint64_t now_us)
 		if (worker->state != WORKER_BUSY || !is_stale(worker, now_us))
 			continue;
 		/* One that has not begun anything is only slow to wake: nobody else would be
-		 * faster. Unless it never will: what it was sent waits again with its end. */
+		 * faster. Whether it ever will is a matter of its health. */
 		if (worker_runs(worker))
-			take_back_waiting(worker, now_us);
-		else if (now_us - worker->progress_us >= SCHEDULER_WEDGED_US)
-			pool_kill_worker(worker, now_us);
+			core_recall_worker(pool->core, worker, now_us);
 	}
 	core_mark_dirty(pool->core, pool);
 }

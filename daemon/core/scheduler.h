@@ -22,9 +22,6 @@ struct pool;
 /* After how long without an answer what a worker has not begun is taken back. */
 #define SCHEDULER_STALE_US 1000
 
-/* A worker that has for so long not begun what waits at it while another idles is killed. */
-#define SCHEDULER_WEDGED_US 1000000
-
 /* Hands out waiting tasks as far as there is room. */
 void scheduler_run(struct pool *pool, uint64_t now_us);
 

@@ -60,10 +60,11 @@ struct worker {
 	pid_t pid;               /* 0: not known yet */
 	enum worker_state state;
 	bool was_ready;
-	bool killed;           /* its end was ordered, not asked for */
-	uint64_t since_us;     /* entered its state */
-	struct page *page;     /* NULL: it has none */
-	struct timer deadline; /* by when it has to be ready, or gone */
+	bool killed;             /* its end was ordered, not asked for */
+	const char *kill_reason; /* why, for people; static; or NULL */
+	uint64_t since_us;       /* entered its state */
+	struct page *page;       /* NULL: it has none */
+	struct timer deadline;   /* by when it has to be ready, or gone */
 
 	struct chunk *chunks; /* PAGE_SLOTS of them: that of message seq is at seq % PAGE_SLOTS */
 	uint32_t oldest_seq;  /* first that may be pending */

@@ -9,8 +9,10 @@
 struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
 {
 	struct error_builder b;
-	const char *reason = end->reason ? end->reason : "";
-	const char *colon = end->reason ? ": " : "";
+	const char *reason = end->reason ? end->reason : worker->kill_reason;
+	const char *colon = reason ? ": " : "";
+	if (!reason)
+		reason = "";
 	if (end->signal)
 		error_builder_begin(&b, ERR_WORKER_LOST,
 				    "worker %ld was ended by signal %d (%s)%s%s", (long)worker->pid,

@@ -46,11 +46,13 @@ struct channel {
 	bool dirty;
 	bool ended;     /* its end is known; to be told to the core and freed */
 	bool transient; /* it could not be started for want of resources */
+	bool checked;   /* it is in the server's list of those to be looked at */
 	struct worker_end end;
 	char *reason; /* why it could not be started, for people; owned */
 
 	TAILQ_ENTRY(channel) in_server;
 	TAILQ_ENTRY(channel) in_dirty;
+	TAILQ_ENTRY(channel) in_checked;
 	TAILQ_ENTRY(channel) in_ended;
 };
 
@@ -72,6 +74,9 @@ void channel_kill(struct channel *channel);
 
 /* Sends a task message: its items go on as they came. */
 void channel_send_task(struct channel *channel, const struct chunk *chunk);
+
+/* Looks at the worker's process for the core: health_judge(). */
+void channel_check(struct channel *channel);
 
 /* Something was appended to its output. */
 void channel_mark_dirty(struct channel *channel);

@@ -30,6 +30,15 @@ uint64_t server_clock_us(void)
 
 /* ---- what the core wants done ---- */
 
+/* What is found may only be told when all actions have been executed. */
+static void note_check(struct server *server, struct channel *channel)
+{
+	if (channel->checked || channel->ended)
+		return;
+	channel->checked = true;
+	TAILQ_INSERT_TAIL(&server->checked_channels, channel, in_checked);
+}
+
 static void execute(struct server *server, const struct action *action)
 {
 	switch (action->type) {
@@ -65,6 +74,10 @@ static void execute(struct server *server, const struct action *action)
 	case ACTION_SEND_TASK:
 		if (action->worker->channel)
 			channel_send_task(action->worker->channel, action->chunk);
+		break;
+	case ACTION_CHECK_WORKER:
+		if (action->worker->channel)
+			note_check(server, action->worker->channel);
 		break;
 	}
 }
@@ -168,6 +181,17 @@ static void free_ended(struct server *server)
 	}
 }
 
+static void check_workers(struct server *server)
+{
+	struct channel *channel;
+	while ((channel = TAILQ_FIRST(&server->checked_channels))) {
+		TAILQ_REMOVE(&server->checked_channels, channel, in_checked);
+		channel->checked = false;
+		channel_check(channel);
+		server_execute(server);
+	}
+}
+
 static void check_blocked(struct server *server)
 {
 	struct peer *peer, *next;
@@ -232,6 +256,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 	(void)events;
 	do {
 		free_ended(server);
+		check_workers(server);
 		core_schedule(&server->core, server->now_us);
 		server_execute(server);
 		flush_dirty(server);
@@ -410,6 +435,7 @@ int server_init(struct server *server, const struct config *config)
 	TAILQ_INIT(&server->channels);
 	TAILQ_INIT(&server->dirty_channels);
 	TAILQ_INIT(&server->ended_channels);
+	TAILQ_INIT(&server->checked_channels);
 	server->now_us = server->started_us = server_clock_us();
 	server->timer_us = TIME_NEVER;
 	int r = init_core(server);

@@ -58,6 +58,7 @@ struct server {
 	struct channel_list channels;
 	struct channel_list dirty_channels;
 	struct channel_list ended_channels;
+	struct channel_list checked_channels;
 
 	ev_prepare prepare;
 	ev_check check;

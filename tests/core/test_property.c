@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random lives: sessions of several users submit, wait, cancel and leave, workers answer and die,
- * spawners die, time passes, the daemon stops, all at any moment. Whatever happens:
+ * spawners die, workers look stopped or wedged, time passes, the daemon stops, all at any moment.
+ * Whatever happens:
  *
  * - every accepted job has one outcome, and every request that waits for it gets one reply;
  * - no task begins twice, and what a map returns is what its tasks answered;
@@ -387,6 +388,15 @@ static void die(struct life *life)
 	world_settle(life->world);
 }
 
+/* It goes on all the same where it is told to: what it is taken for is not what it is. */
+static void change_health(struct life *life)
+{
+	static const char states[] = {'R', 'S', 'T', 't', 0};
+	struct fake_worker *fake = any_worker(life);
+	if (fake)
+		fake->report = (struct health_report){states[below(life, 5)], chance(life, 50)};
+}
+
 static void pass_time(struct life *life)
 {
 	static const uint64_t times_us[] = {100, 1000, 3000, 200000, 2000000, 40000000};
@@ -412,8 +422,10 @@ static void step(struct life *life)
 		block(life);
 	else if (dice < 83)
 		die(life);
-	else if (dice < 93)
+	else if (dice < 92)
 		start_or_fail(life);
+	else if (dice < 94)
+		change_health(life);
 	else
 		pass_time(life);
 	world_check(life->world);

@@ -211,6 +211,7 @@ static struct fake_worker *add_fake(struct world *world, struct worker *worker)
 	struct fake_worker *fake = calloc(1, sizeof(*fake));
 	assert_non_null(fake);
 	fake->worker = worker;
+	fake->report.state = 'R';
 	TAILQ_INIT(&fake->messages);
 	if (world_runtime(world, worker->pool)->has_page) {
 		fake->page = worker->page = calloc(1, sizeof(*fake->page));
@@ -314,6 +315,9 @@ static void execute(struct world *world, const struct action *action)
 	case ACTION_SEND_TASK:
 		send_task(fake_of(action->worker), action->chunk);
 		break;
+	case ACTION_CHECK_WORKER:
+		fake_of(action->worker)->inspected = true;
+		break;
 	}
 }
 
@@ -327,6 +331,18 @@ static bool execute_all(struct world *world)
 		any = true;
 	}
 	return any;
+}
+
+/* Tells the core of the workers that it wanted to know of. */
+static void inspect(struct world *world)
+{
+	struct fake_worker *fake;
+	TAILQ_FOREACH (fake, &world->workers, next) {
+		if (!fake->inspected)
+			continue;
+		fake->inspected = false;
+		health_judge(fake->worker, fake->report, world->now_us);
+	}
 }
 
 /* What processes do by themselves; true: one of them did something. */
@@ -370,6 +386,7 @@ void world_settle(struct world *world)
 	world->settling = true;
 	do {
 		again = execute_all(world);
+		inspect(world);
 		core_schedule(&world->core, world->now_us);
 		again |= execute_all(world);
 		if (!world->manual)

@@ -17,6 +17,7 @@
 #include <sys/queue.h>
 
 #include "core/core.h"
+#include "core/health.h"
 
 /* A task message that a fake worker was sent. */
 struct fake_message {
@@ -35,6 +36,9 @@ struct fake_worker {
 	struct worker *worker;
 	struct page *page; /* plain memory, or NULL */
 	bool told_to_stop, told_to_die;
+	struct health_report report; /* what an inspection finds; by default that it waits for a
+					processor */
+	bool inspected;
 	TAILQ_HEAD(, fake_message) messages;
 	TAILQ_ENTRY(fake_worker) next;
 };

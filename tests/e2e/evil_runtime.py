@@ -107,6 +107,18 @@ def exits_in_a_task():
     serve(lambda *_: sys.exit(7))
 
 
+def writes_nonsense_in_a_task():
+    serve(lambda *_: (channel.sendall(b"\xc1 what?"), stay()))
+
+
+def answers_another_task():
+    serve(lambda seq, *_: (send(RESULT, seq + 1, 0, 1, [None]), stay()))
+
+
+def answers_twice():
+    serve(lambda seq, *_: (send(RESULT, seq, 0, 1, [None, None]), stay()))
+
+
 def closes_in_a_task():
     def answer(*_):
         channel.shutdown(socket.SHUT_RDWR)

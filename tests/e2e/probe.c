@@ -62,6 +62,22 @@ static int hold(struct procpool_call *call)
 	return pass_gate(call, path);
 }
 
+/* The child has all descriptors that the worker has. */
+static int leave_child(struct procpool_call *call)
+{
+	const char *path;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_text(call, 0, &path))
+		return -1;
+	pid_t child = fork();
+	if (child == 0) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		char byte;
+		(void)!read(fd, &byte, 1);
+		_exit(0);
+	}
+	return child < 0 ? fail_errno(call, path) : procpool_return_int(call, child);
+}
+
 static int mark(struct procpool_call *call)
 {
 	const char *path, *text;
@@ -239,6 +255,8 @@ static const struct procpool_function functions[] = {
 	{"hold",
 	 "hold(path): blocks until the FIFO was opened and closed again; else returns its argument",
 	 hold},
+	{"leave_child", "leave_child(path): leaves a child behind, which ends as hold does",
+	 leave_child},
 	{"mark", "mark(path, text): appends a line to a file", mark},
 	{"mark_and_die", "mark_and_die(path, text, die): and kills its process", mark_and_die},
 	{"hold_or_mark", "hold_or_mark(path, text?): hold of one argument, mark of two",

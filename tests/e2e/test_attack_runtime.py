@@ -4,6 +4,7 @@
 import os
 import pathlib
 import signal
+import time
 
 import pytest
 from procpoold import PYTHON, children, descendants, eventually, parents
@@ -71,6 +72,33 @@ def test_a_worker_that_closes_its_channel_is_killed_and_replaced(evil):
         error = client.error("apply", "evil.f", [])
         assert (error["code"], error["signal"]) == ("worker-lost", signal.SIGKILL)
         assert "closed its channel and did not exit" in error["message"]
+
+
+@pytest.mark.parametrize("misdeed", ["writes_nonsense_in_a_task", "answers_another_task", "answers_twice"])
+def test_a_worker_that_writes_nonsense_is_killed_and_replaced(evil, misdeed):
+    client = evil(misdeed).connect()
+    for _ in range(2):
+        error = client.error("apply", "evil.f", [])
+        assert (error["code"], error["signal"]) == ("worker-lost", signal.SIGKILL)
+        assert "sent " in error["message"]
+    assert client.call("apply", "demo.inc", [1]) == 2
+
+
+def test_a_grandchild_with_its_workers_descriptors_delays_nothing(probe, gate):
+    """The channel does not end with the worker: its end is what its spawner tells."""
+    server, held, orphaned = probe(workers=1), gate(), gate()
+    client = server.connect()
+    client.call("apply", "probe.leave_child", [orphaned.path])
+    orphaned.await_held()
+    msgid = client.request("apply", "probe.hold", [held.path])
+    held.await_held()
+    [pid] = server.worker_pids()
+    begin = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    assert client.take(lambda m: m[0] == 1 and m[1] == msgid)[2]["code"] == "worker-lost"
+    assert client.call("apply", "demo.inc", [1]) == 2
+    assert time.monotonic() - begin < 2
+    orphaned.release()
 
 
 def test_a_worker_that_dies_while_its_spawner_stands_still_is_told_and_replaced(probe, gate):
