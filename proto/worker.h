@@ -8,12 +8,12 @@
 enum worker_message {
 	/* daemon to runtime */
 	MSG_START = 1, /* [1, {settings}] */
-	MSG_FORK = 2,  /* [2, worker] + descriptors: channel, page */
+	MSG_FORK = 2,  /* [2, worker] + descriptors: channel, page, output, error */
 	MSG_KILL = 3,  /* [3, worker, signal] */
 	MSG_TASK = 4,  /* [4, seq, job, function, star, items, options?] */
 
 	/* runtime to daemon */
-	MSG_HELLO = 16,  /* [16, {protocol, runtime, version, fork, page, stop, stop_signal}] */
+	MSG_HELLO = 16,  /* [16, {protocol, runtime, version, and what it can}] */
 	MSG_READY = 17,  /* [17, functions] */
 	MSG_FAILED = 18, /* [18, error] */
 	MSG_RESULT = 19, /* [19, seq, first, microseconds, values] */

@@ -137,3 +137,15 @@ struct outcome error_with_int(struct outcome error, const char *key, int64_t n)
 	outcome_fini(&error);
 	return error_builder_end(&b);
 }
+
+struct outcome error_with_string(struct outcome error, const char *key, const char *text)
+{
+	if (!text || *text == '\0')
+		return error;
+	struct error_builder b = {.code = error.code};
+	error_copy(&b.writer, span_value(error.value), NULL, 0);
+	b.pairs = (unsigned)procpool_value_count(span_value(error.value));
+	error_builder_add_string(&b, key, text);
+	outcome_fini(&error);
+	return error_builder_end(&b);
+}

@@ -23,19 +23,23 @@ struct outcome worker_end_lost(const struct worker_end *end, const struct worker
 	error_builder_add_int(&b, end->signal ? "signal" : "exit_status",
 			      end->signal ? end->signal : end->exit_status);
 	error_builder_add_int(&b, "pid", worker->pid);
-	return error_builder_end(&b);
+	return error_with_string(error_builder_end(&b), "stderr", end->stderr_tail);
 }
 
 struct outcome worker_end_failed_start(const struct worker_end *end, const struct worker *worker)
 {
 	const char *name = worker->pool->spec->name;
 	const char *reason = end->reason ? end->reason : "it said nothing";
+	struct outcome error;
 	if (end->signal)
-		return error_outcome(
+		error = error_outcome(
 			ERR_INITIALIZER_FAILED,
 			"pool %s: a worker was ended by signal %d (%s) before it was ready: %s",
 			name, end->signal, strsignal(end->signal), reason);
-	return error_outcome(ERR_INITIALIZER_FAILED,
-			     "pool %s: a worker exited with status %d before it was ready: %s",
-			     name, end->exit_status, reason);
+	else
+		error = error_outcome(
+			ERR_INITIALIZER_FAILED,
+			"pool %s: a worker exited with status %d before it was ready: %s", name,
+			end->exit_status, reason);
+	return error_with_string(error, "stderr", end->stderr_tail);
 }

@@ -9,11 +9,13 @@
 struct worker;
 
 struct worker_end {
-	int signal;           /* 0: it exited */
-	int exit_status;      /* -1: not known */
-	const char *reason;   /* what the daemon knows more, for people; or NULL */
-	struct outcome error; /* of a worker that was not ready: what it said; owned */
-	bool transient;       /* it could not be started for want of resources */
+	int signal;              /* 0: it exited */
+	int exit_status;         /* -1: not known */
+	const char *reason;      /* what the daemon knows more, for people; or NULL */
+	const char *stderr_tail; /* the last of its standard error since it last answered, for
+				    people; or NULL */
+	struct outcome error;    /* of a worker that was not ready: what it said; owned */
+	bool transient;          /* it could not be started for want of resources */
 };
 
 /* worker-lost: what a task that ran in it fails with. Held. */

@@ -41,6 +41,8 @@ void channel_send_task(struct channel *channel, const struct chunk *chunk)
 	struct procpool_writer *w = output_writer(&channel->output);
 	const struct job *job = chunk->job;
 	struct procpool_value kwargs = job_kwargs(job);
+	if (channel->worker->pending == 1)
+		capture_begins(&channel->capture);
 	procpool_write_array(w, kwargs.size > 0 ? 7 : 6);
 	procpool_write_int(w, MSG_TASK);
 	procpool_write_uint(w, chunk->seq);
@@ -200,6 +202,7 @@ static void hear_out(struct channel *channel)
 	for (int i = 0; i < HEAR_OUT_MAX && again && !channel->rejected; i++)
 		receive(channel, &again);
 	salvage(channel);
+	capture_finish(&channel->capture);
 }
 
 void channel_end(struct channel *channel)
@@ -223,6 +226,7 @@ static void destroy(struct channel *channel)
 	if (channel->checked)
 		TAILQ_REMOVE(&server->checked_channels, channel, in_checked);
 	outcome_fini(&channel->end.error);
+	capture_fini(&channel->capture);
 	output_fini(&channel->output);
 	input_fini(&channel->input);
 	page_memory_fini(&channel->page);
@@ -234,14 +238,10 @@ static void destroy(struct channel *channel)
 	server_descriptor_freed(server);
 }
 
-static struct outcome runtime_error(struct channel *channel)
+static struct outcome describe_end(const struct channel *channel)
 {
 	const char *name = channel->pool->spec->name;
-	struct worker_end *end = &channel->end;
-	struct outcome error = end->error;
-	end->error = (struct outcome){0};
-	if (error.value.size > 0)
-		return error;
+	const struct worker_end *end = &channel->end;
 	if (channel->reason)
 		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: %s", name, channel->reason);
 	const char *when =
@@ -256,6 +256,17 @@ static struct outcome runtime_error(struct channel *channel)
 	return error_outcome(ERR_INITIALIZER_FAILED,
 			     "pool %s: its runtime exited with status %d %s", name,
 			     end->exit_status, when);
+}
+
+static struct outcome runtime_error(struct channel *channel)
+{
+	struct outcome error = channel->end.error;
+	char tail[TAIL_TEXT_SIZE];
+	channel->end.error = (struct outcome){0};
+	if (error.value.size > 0)
+		return error;
+	tail_text(&channel->capture.tail, tail);
+	return error_with_string(describe_end(channel), "stderr", tail);
 }
 
 /* Whether nothing has been logged of why it ended, and it is worth a line. */
@@ -297,11 +308,14 @@ static void finish_worker(struct channel *channel)
 	hear_out(channel);
 	log_failed_worker(channel);
 	struct worker_end end = channel->end;
+	char tail[TAIL_TEXT_SIZE];
 	channel->end.error = (struct outcome){0};
 	channel->worker->channel = NULL;
 	end.transient = channel->transient;
 	if (!end.reason)
 		end.reason = channel->reason;
+	end.stderr_tail = tail;
+	tail_text(&channel->capture.tail, tail);
 	pool_worker_exited(channel->worker, end, channel->server->now_us);
 }
 
@@ -395,6 +409,7 @@ static struct channel *create(struct server *server, struct runtime *runtime, st
 	channel->worker = worker;
 	channel->fd = -1;
 	channel->page.fd = -1;
+	capture_init(&channel->capture, channel);
 	process_init(&channel->process);
 	const struct limits *limits = &server->core.limits;
 	/* Two levels of envelope around a value. */
@@ -438,25 +453,32 @@ static unsigned threads_per_worker(const struct server *server, const struct poo
 static void start_process(struct channel *channel)
 {
 	struct server *server = channel->server;
-	int ours, theirs;
-	int r = process_channel(&ours, &theirs);
+	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
+				    .settings = &channel->pool->spec->process,
+				    .threads = threads_per_worker(server, channel->pool),
+				    .descriptors = server->runtime_descriptors};
+	int ours;
+	int r = process_channel(&ours, &spec.channel);
 	if (r < 0) {
 		start_failed(channel, "no socket for the runtime", -r);
 		return;
 	}
-	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
-				    .settings = &channel->pool->spec->process,
-				    .threads = threads_per_worker(server, channel->pool),
-				    .channel = theirs,
-				    .descriptors = server->runtime_descriptors};
-	r = process_start(&channel->process, &spec);
-	close(theirs);
+	watch(channel, ours);
+	r = capture_open(&channel->capture, spec.outputs);
 	if (r < 0) {
-		close(ours);
+		close(spec.channel);
+		start_failed(channel, "no pipes for the runtime", -r);
+		return;
+	}
+	r = process_start(&channel->process, &spec);
+	close(spec.channel);
+	close(spec.outputs[CAPTURE_OUTPUT]);
+	close(spec.outputs[CAPTURE_ERROR]);
+	if (r < 0) {
 		start_failed(channel, "the runtime cannot be started", -r);
 		return;
 	}
-	watch(channel, ours);
+	channel->pid = channel->process.pid;
 	ev_io_set(&channel->exit_watcher, channel->process.pidfd, EV_READ);
 	ev_io_start(server->loop, &channel->exit_watcher);
 }
@@ -474,7 +496,7 @@ void channel_start_runtime(struct server *server, struct runtime *runtime)
 static void fork_worker(struct channel *channel)
 {
 	struct channel *spawner = channel->runtime->channel;
-	int ours, fds[2];
+	int ours, fds[OUTPUT_FDS_MAX];
 	size_t fd_count = 1;
 	int r = process_channel(&ours, &fds[0]);
 	if (r < 0) {
@@ -491,6 +513,16 @@ static void fork_worker(struct channel *channel)
 		}
 		channel->worker->page = channel->page.page;
 		fds[fd_count++] = page_memory_take_fd(&channel->page);
+	}
+	if (spawner->pipes) {
+		r = capture_open(&channel->capture, &fds[fd_count]);
+		if (r < 0) {
+			for (size_t i = 0; i < fd_count; i++)
+				close(fds[i]);
+			start_failed(channel, "no pipes for a worker", -r);
+			return;
+		}
+		fd_count += CAPTURE_STREAM_COUNT;
 	}
 	output_attach_fds(&spawner->output, fds, fd_count);
 	struct procpool_writer *w = output_writer(&spawner->output);

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "core/pool.h"
+#include "io/capture.h"
 #include "io/input.h"
 #include "io/output.h"
 #include "io/page_memory.h"
@@ -35,9 +36,12 @@ struct channel {
 	struct input input;
 	struct output output;
 	struct page_memory page;
+	struct capture capture;
 	struct process process; /* of those that the daemon started */
+	pid_t pid;              /* likewise, also when it was reaped */
 	ev_io exit_watcher;
 	bool greeted;  /* it has said hello */
+	bool pipes;    /* a spawner: its workers are given standard output and error */
 	bool loaded;   /* a worker: it has said ready */
 	bool hung_up;  /* it has ended its side of the channel */
 	bool shut;     /* it gets end of file when its output is sent */

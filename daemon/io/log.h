@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The daemon's log: lines on standard error, with "<N>" priorities where that is the journal and
- * with the time elsewhere. One line is one write, so that it does not mix with those of the
- * workers. Control characters, newlines among them, are shown as spaces: what a client or worker
+ * with the time elsewhere. One line is one write, so that it does not mix with what others write
+ * there. Control characters, newlines among them, are shown as spaces: what a client or worker
  * says cannot forge a line.
  *
  * The level and where standard error leads are the only state of the process kept here; they are

@@ -36,24 +36,28 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* A duplicate out of the way of the places to be taken. */
+static int move_up(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, STATUS_FD + 1);
+}
+
 /*
  * Puts each descriptor in its place and closes all others. 0 or a negative errno; *status stays the
  * pipe on the way.
  */
-static int arrange_descriptors(int channel, int *status)
+static int arrange_descriptors(const struct process_spec *spec, int *status)
 {
-	/* First out of the way of the places to be taken. */
-	int high = fcntl(*status, F_DUPFD_CLOEXEC, STATUS_FD + 1);
+	int high = move_up(*status);
 	if (high < 0)
 		return -errno;
 	*status = high;
-	channel = fcntl(channel, F_DUPFD_CLOEXEC, STATUS_FD + 1);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (channel < 0 || null < 0)
+	int null = move_up(open("/dev/null", O_RDWR | O_CLOEXEC)), channel = move_up(spec->channel);
+	int output = move_up(spec->outputs[0]), error = move_up(spec->outputs[1]);
+	if (null < 0 || channel < 0 || output < 0 || error < 0)
 		return -errno;
-	int output = fcntl(STDERR_FILENO, F_GETFD) < 0 ? null : STDERR_FILENO;
-	if (dup2(output, STDOUT_FILENO) < 0 || dup2(STDOUT_FILENO, STDERR_FILENO) < 0 ||
-	    dup2(null, STDIN_FILENO) < 0 || dup2(channel, WORKER_FD) < 0 ||
+	if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+	    dup2(error, STDERR_FILENO) < 0 || dup2(channel, WORKER_FD) < 0 ||
 	    dup3(*status, STATUS_FD, O_CLOEXEC) < 0)
 		return -errno;
 	*status = STATUS_FD;
@@ -79,7 +83,7 @@ static int settle_in(const struct process_spec *spec, pid_t parent, int *status)
 		return -ESRCH;
 	if (setsid() < 0)
 		return -errno;
-	int r = arrange_descriptors(spec->channel, status);
+	int r = arrange_descriptors(spec, status);
 	if (r < 0)
 		return r;
 	reset_signals();

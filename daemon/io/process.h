@@ -2,7 +2,7 @@
 /*
  * A child process of the daemon: a runtime (WORKER.md, "Starting"), started by fork and exec.
  *
- * The child has /dev/null as standard input, the daemon's standard error as output and error, its
+ * The child has /dev/null as standard input, what it is given as standard output and error, its
  * channel as descriptor WORKER_FD, and no other descriptor. It leads a session of its own, has
  * default signals, can gain no privileges, and is killed when the daemon dies. The daemon must be
  * single-threaded: PDEATHSIG follows the thread that forked.
@@ -36,6 +36,7 @@ struct process_spec {
 	const struct process_settings *settings; /* NULL: all as the daemon */
 	unsigned threads;   /* that libraries are told to start (environment.h); 0: not told */
 	int channel;        /* becomes WORKER_FD; stays the caller's to close */
+	int outputs[2];     /* become standard output and error, likewise */
 	rlim_t descriptors; /* soft limit on open descriptors, where the daemon has raised its own:
 			     * programs that use select() need the usual one; 0: the daemon's */
 };

@@ -123,6 +123,7 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 		}
 	}
 	channel->greeted = true;
+	channel->pipes = flag(hello, "output");
 	if (channel->worker)
 		return start_own_process(channel, page);
 	send_start(channel, false);
@@ -191,6 +192,7 @@ static const char *handle_result(struct channel *channel, const struct message *
 				(uint32_t)count, us, array_contents(message, values),
 				channel->server->now_us))
 		return "sent a result that was not asked for";
+	capture_answered(&channel->capture);
 	return NULL;
 }
 
@@ -207,6 +209,7 @@ static const char *handle_error(struct channel *channel, const struct message *m
 	if (!core_worker_error(&channel->server->core, channel->worker, seq, index, us, error,
 			       channel->server->now_us))
 		return "sent an error that was not asked for";
+	capture_answered(&channel->capture);
 	return NULL;
 }
 

@@ -288,6 +288,7 @@ static void on_check(struct ev_loop *loop, ev_check *watcher, int events)
 	struct server *server = container_of(watcher, struct server, check);
 	(void)loop, (void)events;
 	server->now_us = server_clock_us();
+	server->turn++;
 	serve_eager(server);
 }
 
@@ -454,6 +455,7 @@ int server_init(struct server *server, const struct config *config)
 	ev_prepare_init(&server->prepare, on_prepare);
 	ev_prepare_start(server->loop, &server->prepare);
 	ev_check_init(&server->check, on_check);
+	ev_set_priority(&server->check, EV_MAXPRI);
 	ev_check_start(server->loop, &server->check);
 	ev_idle_init(&server->go_on, on_idle);
 	ev_init(&server->timer, on_timer);

@@ -42,6 +42,7 @@ struct server {
 	unsigned cpus;              /* that the daemon may use */
 	struct input_scratch *scratch;
 	uint64_t now_us; /* of this turn, monotonic */
+	uint64_t turn;   /* its number */
 	uint64_t started_us;
 	uint64_t notifications; /* received from clients, and ignored */
 

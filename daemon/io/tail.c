@@ -49,7 +49,7 @@ void tail_answered(struct tail *tail, uint64_t turn)
 		tail->begin = begin;
 }
 
-size_t tail_text(const struct tail *tail, char out[TAIL_TEXT_MAX])
+void tail_text(const struct tail *tail, char out[TAIL_TEXT_SIZE])
 {
 	uint8_t bytes[TAIL_BYTES];
 	size_t size = (size_t)(tail->total - tail->begin), skipped = 0;
@@ -58,7 +58,7 @@ size_t tail_text(const struct tail *tail, char out[TAIL_TEXT_MAX])
 	/* The rest of a character that was cut off. */
 	while (size == TAIL_BYTES && skipped < 3 && (bytes[skipped] & 0xc0) == 0x80)
 		skipped++;
-	return text_write(out, bytes + skipped, size - skipped);
+	out[text_write(out, bytes + skipped, size - skipped)] = '\0';
 }
 
 void tail_fini(struct tail *tail)

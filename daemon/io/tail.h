@@ -42,8 +42,8 @@ static inline bool tail_is_empty(const struct tail *tail)
 	return tail->begin == tail->total;
 }
 
-/* What is left, so that it can be shown (text.h). Returns the size; of at most TAIL_TEXT_MAX. */
-#define TAIL_TEXT_MAX (4 * TAIL_BYTES)
-size_t tail_text(const struct tail *tail, char out[TAIL_TEXT_MAX]);
+/* What is left, as a string that can be shown (text.h). */
+#define TAIL_TEXT_SIZE (4 * TAIL_BYTES + 1)
+void tail_text(const struct tail *tail, char out[TAIL_TEXT_SIZE]);
 
 void tail_fini(struct tail *tail);

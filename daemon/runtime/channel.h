@@ -21,7 +21,7 @@
 #include "proto/frame.h"
 
 #define CHANNEL_BUFFER_BYTES 65536U
-#define CHANNEL_FDS_MAX      2U
+#define CHANNEL_FDS_MAX      4U
 
 enum channel_status {
 	CHANNEL_MESSAGE = 0,

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "proto/worker.h"
+#include "runtime/printed.h"
 #include "runtime/spawner.h"
 
 static int usage(void)
@@ -41,5 +42,6 @@ int main(int argc, char **argv)
 	if (!is_channel(WORKER_FD))
 		return usage();
 	fcntl(WORKER_FD, F_SETFD, FD_CLOEXEC);
+	printed_by_lines();
 	return spawner_run(resume_fd);
 }

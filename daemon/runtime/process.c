@@ -35,7 +35,7 @@ static int map_page(int fd, struct page **ret)
 	return 0;
 }
 
-int process_become_worker(pid_t parent, int channel_fd, int page_fd, struct page **ret_page)
+int process_become_worker(pid_t parent, const struct process_fds *fds, struct page **ret_page)
 {
 	/* The parent may have died before this was armed. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -46,10 +46,12 @@ int process_become_worker(pid_t parent, int channel_fd, int page_fd, struct page
 	prctl(PR_SET_NAME, "procpool-worker");
 	reset_signals();
 
-	int r = page_fd >= 0 ? map_page(page_fd, ret_page) : 0;
+	int r = fds->page >= 0 ? map_page(fds->page, ret_page) : 0;
 	if (r < 0)
 		return r;
-	if (dup3(channel_fd, WORKER_FD, O_CLOEXEC) < 0)
+	if (dup3(fds->channel, WORKER_FD, O_CLOEXEC) < 0 ||
+	    (fds->output >= 0 && dup2(fds->output, STDOUT_FILENO) < 0) ||
+	    (fds->error >= 0 && dup2(fds->error, STDERR_FILENO) < 0))
 		return -errno;
 	return close_range(WORKER_FD + 1, ~0U, 0) < 0 ? -errno : 0;
 }

@@ -18,6 +18,7 @@
 #include "runtime/channel.h"
 #include "runtime/children.h"
 #include "runtime/preload.h"
+#include "runtime/printed.h"
 #include "runtime/process.h"
 #include "runtime/worker.h"
 
@@ -69,7 +70,7 @@ send_log(struct spawner *spawner, const char *level, const char *format, ...)
 static int send_hello(struct spawner *spawner)
 {
 	struct procpool_writer w = message(MSG_HELLO, 2);
-	procpool_write_map(&w, 6);
+	procpool_write_map(&w, 7);
 	procpool_write_string(&w, "protocol");
 	procpool_write_int(&w, WORKER_PROTOCOL_VERSION);
 	procpool_write_string(&w, "runtime");
@@ -81,6 +82,8 @@ static int send_hello(struct spawner *spawner)
 	procpool_write_string(&w, "page");
 	procpool_write_bool(&w, true);
 	procpool_write_string(&w, "stop");
+	procpool_write_bool(&w, true);
+	procpool_write_string(&w, "output");
 	procpool_write_bool(&w, true);
 	return send_message(spawner, &w);
 }
@@ -149,8 +152,9 @@ static int reap(struct spawner *spawner)
 static int be_worker(struct spawner *spawner, uint32_t worker, pid_t parent,
 		     const int fds[CHANNEL_FDS_MAX])
 {
+	const struct process_fds taken = {fds[0], fds[1], fds[2], fds[3]};
 	struct page *page = NULL;
-	int r = process_become_worker(parent, fds[0], fds[1], &page);
+	int r = process_become_worker(parent, &taken, &page);
 	if (r < 0) {
 		fprintf(stderr, "procpool-runtime: worker %u: %s\n", worker, strerror(-r));
 		return EXIT_FAILURE;
@@ -183,6 +187,8 @@ static int handle_fork(struct spawner *spawner, uint32_t worker)
 	channel_take_fds(&spawner->channel, fds);
 	if (fds[0] < 0 || children_find_worker(&spawner->children, worker))
 		return -EPROTO;
+	/* Else every worker would print it once more. */
+	printed_flush();
 	pid_t self = getpid(), pid = -1;
 	int error = ENOMEM;
 	if (children_reserve(&spawner->children) == 0) {
@@ -309,6 +315,7 @@ static int begin(struct spawner *spawner)
 	if (r != 0)
 		return r;
 	r = preload(&spawner->registry, &spawner->settings, &threaded);
+	printed_flush();
 	if (r >= 0)
 		return announce(spawner, r, threaded);
 	r = send_failed(spawner, spawner->registry.error);

@@ -5,6 +5,7 @@
 
 #include "proto/frame.h"
 #include "proto/worker.h"
+#include "runtime/printed.h"
 
 /* All of them may be absent. */
 static void parse_options(struct procpool_value options, struct task *ret)
@@ -77,6 +78,8 @@ int task_call(struct task_runner *runner, int (*fn)(struct procpool_call *call))
 {
 	lock_leave(&runner->flusher.lock);
 	int status = fn(&runner->call);
+	/* A full pipe must not hold up what the flusher sends. */
+	printed_flush();
 	lock_take(&runner->flusher.lock);
 	return status;
 }

@@ -10,6 +10,7 @@
 #include "proto/worker.h"
 #include "runtime/channel.h"
 #include "runtime/log.h"
+#include "runtime/printed.h"
 #include "runtime/task.h"
 
 /* [18, error]. */
@@ -122,7 +123,9 @@ static int load(struct registry *registry, struct task_runner *runner)
 static int start_and_serve(struct task_runner *runner, struct registry *registry,
 			   struct channel *channel)
 {
-	if (load(registry, runner) < 0 || initialize(runner) < 0) {
+	bool started = load(registry, runner) == 0 && initialize(runner) == 0;
+	printed_flush();
+	if (!started) {
 		say_failed(runner);
 		return EXIT_FAILURE;
 	}

@@ -63,6 +63,21 @@ static void test_integers_join_an_error(void **state)
 	outcome_fini(&outcome);
 }
 
+static void test_a_string_joins_an_error_unless_it_is_empty(void **state)
+{
+	(void)state;
+	struct outcome outcome = error_outcome(ERR_WORKER_LOST, "gone");
+	outcome = error_with_string(outcome, "stderr", NULL);
+	outcome = error_with_string(outcome, "stderr", "");
+	assert_int_equal(procpool_value_count(span_value(outcome.value)), 2);
+	outcome = error_with_string(outcome, "stderr", "no such table\n");
+	assert_well_formed(outcome);
+	assert_int_equal(outcome.code, ERR_WORKER_LOST);
+	assert_is(span_value(outcome.value), "message", "gone");
+	assert_is(span_value(outcome.value), "stderr", "no such table\n");
+	outcome_fini(&outcome);
+}
+
 static struct outcome from_worker(const char *code, const char *extra_key)
 {
 	struct procpool_writer w;
@@ -132,6 +147,7 @@ static void test_without_memory_there_still_is_an_error(void **state)
 		alloc_fail_after(n);
 		struct outcome outcome = error_outcome(ERR_BUSY, "the limit is reached");
 		outcome = error_with_int(outcome, "job", 3);
+		outcome = error_with_string(outcome, "stderr", "text");
 		alloc_fail_after(-1);
 		assert_well_formed(outcome);
 		assert_int_equal(outcome.code, ERR_BUSY);
@@ -147,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_error_has_code_message_and_more),
 		cmocka_unit_test(test_long_message_is_cut),
 		cmocka_unit_test(test_integers_join_an_error),
+		cmocka_unit_test(test_a_string_joins_an_error_unless_it_is_empty),
 		cmocka_unit_test(test_workers_error_is_taken_over_as_far_as_it_may),
 		cmocka_unit_test(test_code_that_a_worker_may_not_use_is_function_failed),
 		cmocka_unit_test(test_workers_error_without_anything_still_is_one),

@@ -19,6 +19,10 @@ def state():
     return _state.get("args")
 
 
+def say(text):
+    print(text)
+
+
 def inc(x):
     """One more than x."""
     return x + 1

@@ -43,6 +43,7 @@ class Runtime:
         self.functions = {}
 
     def send(self, *message):
+        sys.stdout.flush()  # what a task has printed comes before its answer
         self.channel.sendall(msgpack.packb(message))
 
     def messages(self):

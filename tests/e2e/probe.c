@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static uint8_t *initargs;
@@ -208,7 +209,54 @@ static int print(struct procpool_call *call)
 	return 0;
 }
 
-/* initargs: "fail", "crash", or a file to mark; all are kept for who(). */
+static FILE *stream_of(const char *name)
+{
+	return strcmp(name, "stderr") == 0 ? stderr : stdout;
+}
+
+/* The bytes as they are, by the C library, and perhaps several times. */
+static int say(struct procpool_call *call)
+{
+	const char *stream;
+	const void *data;
+	size_t size;
+	int64_t times = 1;
+	if (procpool_arg_check(call, 2, 3) || procpool_arg_text(call, 0, &stream) ||
+	    procpool_arg_bytes(call, 1, &data, &size) ||
+	    (procpool_arg_count(call) > 2 && procpool_arg_int(call, 2, &times)))
+		return -1;
+	for (int64_t i = 0; i < times; i++)
+		fwrite(data, 1, size, stream_of(stream));
+	return procpool_return_int(call, times);
+}
+
+static int say_and_abort(struct procpool_call *call)
+{
+	const char *text;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_text(call, 0, &text))
+		return -1;
+	fprintf(stderr, "%s\n", text);
+	abort();
+}
+
+/* A grandchild with the worker's output, which prints once the FIFO was opened and closed. */
+static int leave_process(struct procpool_call *call)
+{
+	const char *path, *text;
+	if (procpool_arg_check(call, 2, 2) || procpool_arg_text(call, 0, &path) ||
+	    procpool_arg_text(call, 1, &text))
+		return -1;
+	pid_t child = fork();
+	if (child > 0) {
+		waitpid(child, NULL, 0);
+		return 0;
+	}
+	if (child == 0 && fork() == 0 && pass_gate(call, path) == 0)
+		dprintf(STDOUT_FILENO, "%s\n", text);
+	_exit(0);
+}
+
+/* initargs: "fail", "crash", "abort", or a file to mark; all are kept for who(). */
 static int initialize(struct procpool_call *call)
 {
 	struct procpool_writer w;
@@ -228,6 +276,10 @@ static int initialize(struct procpool_call *call)
 		return procpool_fail(call, "ProbeError", "told to fail");
 	if (strcmp(what, "crash") == 0)
 		raise(SIGKILL);
+	if (strcmp(what, "abort") == 0) {
+		fprintf(stderr, "no such table\n");
+		abort();
+	}
 	return what[0] == '/' ? append(call, what, "initialized") : 0;
 }
 
@@ -236,6 +288,8 @@ __attribute__((constructor)) static void load(void)
 {
 	if (getenv("PROBE_IGNORES_CHILDREN"))
 		signal(SIGCHLD, SIG_IGN);
+	if (getenv("PROBE_LOADED"))
+		printf("%s", getenv("PROBE_LOADED"));
 }
 
 static void finalize(void)
@@ -271,6 +325,10 @@ static const struct procpool_function functions[] = {
 	{"who", "who(): pool, worker's number, number of workers, initargs", who},
 	{"environment", "environment(name): a variable's value", environment},
 	{"print", "print(text): on standard output and error", print},
+	{"say", "say(stream, bytes, times?): prints them as they are", say},
+	{"say_and_abort", "say_and_abort(text): on standard error", say_and_abort},
+	{"leave_process", "leave_process(path, text): one that prints when a FIFO was opened",
+	 leave_process},
 };
 
 PROCPOOL_MODULE("probe", "Functions for the tests.", functions, initialize, finalize);

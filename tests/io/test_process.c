@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,8 +50,15 @@ static int teardown(void **state)
 static void start_as(struct fixture *f, struct process_spec spec)
 {
 	assert_int_equal(process_channel(&f->channel, &spec.channel), 0);
+	if (spec.outputs[0] == 0)
+		spec.outputs[0] = spec.outputs[1] = STDERR_FILENO;
 	assert_int_equal(process_start(&f->process, &spec), 0);
 	close(spec.channel);
+}
+
+static int move(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 10);
 }
 
 static void start(struct fixture *f, char *const *argv, const struct process_settings *settings)
@@ -123,20 +131,29 @@ static void test_a_program_gets_its_channel_and_no_other_descriptor(void **state
 	close(leak);
 }
 
-static void test_output_and_error_are_the_daemons_error(void **state)
+/* Also where they are each other's place. */
+static void test_output_and_error_are_those_given(void **state)
 {
 	struct fixture *f = *state;
-	char path[] = "/tmp/procpool-process-XXXXXX", text[32] = "";
-	int file = mkstemp(path), usual = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-	unlink(path);
-	dup2(file, STDERR_FILENO);
-	start_shell(f, "echo out; echo error >&2", NULL);
-	dup2(usual, STDERR_FILENO);
-	close(usual);
+	char text[32] = "";
+	int files[2] = {memfd_create("output", MFD_CLOEXEC), memfd_create("error", MFD_CLOEXEC)};
+	int usual[2] = {move(STDOUT_FILENO), move(STDERR_FILENO)};
+	dup2(files[0], STDERR_FILENO);
+	dup2(files[1], STDOUT_FILENO);
+	char *const argv[] = {"sh", "-c", "echo out; echo error >&2", NULL};
+	struct process_spec spec = {.argv = argv, .outputs = {STDERR_FILENO, STDOUT_FILENO}};
+	start_as(f, spec);
+	dup2(usual[0], STDOUT_FILENO);
+	dup2(usual[1], STDERR_FILENO);
 	assert_int_equal(await_exit(f).exit_status, 0);
-	assert_int_equal(pread(file, text, sizeof(text), 0), 10);
-	assert_string_equal(text, "out\nerror\n");
-	close(file);
+	assert_int_equal(pread(files[0], text, sizeof(text), 0), 4);
+	assert_string_equal(text, "out\n");
+	assert_int_equal(pread(files[1], text, sizeof(text), 0), 6);
+	assert_string_equal(text, "error\n");
+	for (int i = 0; i < 2; i++) {
+		close(files[i]);
+		close(usual[i]);
+	}
 }
 
 static void test_it_leads_a_session_with_default_signals(void **state)
@@ -367,7 +384,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(test_a_program_gets_its_channel_and_no_other_descriptor),
-		TEST(test_output_and_error_are_the_daemons_error),
+		TEST(test_output_and_error_are_those_given),
 		TEST(test_it_leads_a_session_with_default_signals),
 		TEST(test_the_environment_is_the_daemons_with_additions),
 		TEST(test_libraries_are_told_how_many_threads_to_start),

@@ -16,8 +16,8 @@ static void add(struct tail *tail, const char *text, uint64_t turn)
 
 static void assert_tail(const struct tail *tail, const char *expected)
 {
-	char text[TAIL_TEXT_MAX + 1];
-	text[tail_text(tail, text)] = '\0';
+	char text[TAIL_TEXT_SIZE];
+	tail_text(tail, text);
 	assert_string_equal(text, expected);
 	assert_int_equal(tail_is_empty(tail), *expected == '\0');
 }
@@ -96,13 +96,13 @@ static void test_it_can_be_shown(void **state)
 {
 	(void)state;
 	struct tail tail = {0};
-	char text[TAIL_TEXT_MAX + 1];
+	char text[TAIL_TEXT_SIZE];
 	add(&tail, "\x1b[31mred\xff\n", 1);
 	assert_tail(&tail, "\\x1b[31mred\\xff\n");
 	/* The first of these characters is cut in the middle. */
 	for (size_t i = 0; i < 700; i++)
 		add(&tail, "\u20ac", 2);
-	text[tail_text(&tail, text)] = '\0';
+	tail_text(&tail, text);
 	assert_int_equal(strlen(text), TAIL_BYTES - TAIL_BYTES % 3);
 	assert_memory_equal(text, "\u20ac", 3);
 	tail_fini(&tail);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every way to read arguments and to end a call, the wrong ones included. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,6 +190,18 @@ static int square_or_die(struct procpool_call *call)
 	return procpool_return_int(call, x * x);
 }
 
+/* say(text, text): prints the one, and the other as an error, without ending a line. */
+static int say(struct procpool_call *call)
+{
+	const char *output, *error;
+	if (procpool_arg_check(call, 2, 2) || procpool_arg_text(call, 0, &output) ||
+	    procpool_arg_text(call, 1, &error))
+		return -1;
+	printf("%s", output);
+	fprintf(stderr, "%s", error);
+	return 0;
+}
+
 static const struct procpool_function functions[] = {
 	{"all", "all(bool, int, uint, double, string, bytes): an array of them", all},
 	{"backwards", NULL, backwards},
@@ -206,5 +219,6 @@ static const struct procpool_function functions[] = {
 	{"careless", NULL, careless},
 	{"changes_its_mind", NULL, changes_its_mind},
 	{"square_or_die", NULL, square_or_die},
+	{"say", NULL, say},
 };
 PROCPOOL_MODULE("values", "Ways to end a call.", functions, NULL, NULL);

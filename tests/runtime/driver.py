@@ -138,12 +138,12 @@ class Channel:
 class Worker(Channel):
     """One forked worker."""
 
-    def __init__(self, spawner, number, page=True):
+    def __init__(self, spawner, number, page=True, outputs=()):
         ours, theirs = socket.socketpair()
         super().__init__(ours)
         self.spawner, self.number, self.seq = spawner, number, 0
         self.page = Page() if page else None
-        fds = [theirs.fileno()] + ([self.page.fd] if page else [])
+        fds = [theirs.fileno()] + ([self.page.fd] if page else []) + list(outputs)
         spawner.send([FORK, number], fds)
         theirs.close()
         self.pid = spawner.expect_forked(number)
@@ -236,9 +236,9 @@ class Spawner(Channel):
     def ready(self):
         return dict(self.expect(READY)[1])
 
-    def fork(self, page=True):
+    def fork(self, page=True, outputs=()):
         self.workers += 1
-        return Worker(self, self.workers, page)
+        return Worker(self, self.workers, page, outputs)
 
     def expect_forked(self, number):
         while True:

@@ -39,7 +39,7 @@ def test_hello_says_what_the_runtime_can(spawner):
     assert spawner.hello["protocol"] == 1
     assert spawner.hello["runtime"] == "native"
     assert spawner.hello["stop"] is True
-    assert spawner.hello["fork"] is True and spawner.hello["page"] is True
+    assert spawner.hello["fork"] is True and spawner.hello["page"] is True and spawner.hello["output"] is True
 
 
 def test_worker_is_a_process_of_its_own(spawner):
@@ -52,6 +52,20 @@ def test_worker_is_a_process_of_its_own(spawner):
         fields = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
     assert int(fields["SigBlk"], 16) == 0 and int(fields["SigIgn"], 16) == 0
     assert int(fields["SigCgt"], 16) == 0
+
+
+def test_worker_prints_to_what_came_with_the_fork(spawner):
+    """And everything that a task has printed is there when it is answered."""
+    output, error = os.pipe(), os.pipe()
+    worker = spawner.fork(outputs=[output[1], error[1]]).ready()
+    os.close(output[1]), os.close(error[1])
+    assert {int(fd) for fd in os.listdir(f"/proc/{worker.pid}/fd")} == {0, 1, 2, 3}
+    for i in range(100):
+        worker.apply("values.say", f"{i} without an end", "complain")
+        assert os.read(output[0], 100) == b"%d without an end" % i
+        assert os.read(error[0], 100) == b"complain"
+    worker.end()
+    assert os.read(output[0], 100) == os.read(error[0], 100) == b""
 
 
 def test_spawner_keeps_no_descriptor_of_its_workers(spawner):
