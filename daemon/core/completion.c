@@ -322,7 +322,11 @@ void core_fail_tasks(struct core *core, struct job *job, uint32_t first, uint32_
 /* A worker that has nothing left to answer can be given work. */
 static void settle_worker(struct worker *worker, uint64_t now_us)
 {
-	if (worker->pending > 0 || worker->state != WORKER_BUSY)
+	if (worker->pending > 0)
+		return;
+	if (worker->state == WORKER_STOPPING)
+		pool_worker_done(worker, now_us);
+	if (worker->state != WORKER_BUSY)
 		return;
 	worker_step(worker, WORKER_DRAIN, now_us);
 	TAILQ_INSERT_HEAD(&worker->pool->idle, worker, in_idle);

@@ -8,6 +8,7 @@
 
 #include "core/container.h"
 #include "core/health.h"
+#include "core/recycle.h"
 #include "core/scheduler.h"
 
 static void set_limits(struct core *core)
@@ -133,6 +134,19 @@ struct pool *core_find_pool(struct core *core, const char *name, size_t name_siz
 	return NULL;
 }
 
+bool core_recycle(struct core *core, struct session *session, uint32_t msgid, struct pool *pool,
+		  uint64_t now_us, struct outcome *ret_error)
+{
+	if (core->stopping) {
+		*ret_error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
+		return false;
+	}
+	if (!pool_wait_add(session, msgid, pool, POOL_WAIT_RECYCLE, ret_error))
+		return false;
+	recycle_begin(pool, now_us);
+	return true;
+}
+
 void core_mark_dirty(struct core *core, struct pool *pool)
 {
 	if (pool->dirty)
@@ -180,11 +194,14 @@ void core_stop(struct core *core, uint64_t grace_us, uint64_t now_us)
 		return;
 	core->stopping = true;
 	timer_heap_set(&core->timers, &core->grace_timer, now_us + grace_us);
+	struct outcome error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
 	struct pool *pool;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		recycle_fail(pool, &error, now_us);
 		recall_all(pool, now_us);
 		core_mark_dirty(core, pool);
 	}
+	outcome_fini(&error);
 }
 
 bool core_stopped(const struct core *core)
@@ -236,7 +253,7 @@ void core_timers(struct core *core, uint64_t now_us)
 			pool_fill(container_of(timer, struct pool, retry_timer), now_us);
 			break;
 		case TIMER_RUNTIME:
-			runtime_overdue(container_of(timer, struct runtime, deadline));
+			runtime_kill(container_of(timer, struct runtime, deadline));
 			break;
 		case TIMER_REBALANCE:
 			scheduler_rebalance(container_of(timer, struct pool, rebalance_timer),

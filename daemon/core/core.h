@@ -194,6 +194,11 @@ bool core_subscribe(struct core *core, struct session *session, struct job *job,
 bool core_unsubscribe(struct core *core, struct session *session, struct job *job,
 		      struct pool *pool);
 
+/* Replies to msgid with {pool, generation} when fresh code serves, or why it does not. False:
+ * *ret_error. */
+bool core_recycle(struct core *core, struct session *session, uint32_t msgid, struct pool *pool,
+		  uint64_t now_us, struct outcome *ret_error);
+
 /* ---- what workers answer. False: nonsense, end the worker. ---- */
 
 /* Values of `count` tasks of message seq from task `first` on, one after the other; took us

@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void destroy(struct function *function)
+{
+	free(function->name);
+	free(function->doc);
+	free(function);
+}
+
 int function_table_add(struct function_table *table, struct pool *pool, const char *name,
 		       size_t name_size, const char *doc, size_t doc_size)
 {
@@ -49,7 +56,7 @@ static bool read_function(struct function_table *table, struct pool *pool,
 		return false;
 	if (name_size == 0 || name_size > name_bytes)
 		return false;
-	/* Those of processes before stay known: jobs refer to them. */
+	/* Those that other processes of the same code had stay known. */
 	if (function_table_count(table) >= FUNCTIONS_MAX &&
 	    !function_table_find(table, name, name_size))
 		return false;
@@ -75,10 +82,59 @@ void function_table_fini(struct function_table *table)
 	struct function *function, *next;
 	HASH_ITER (hh, table->by_name, function, next) {
 		HASH_DELETE(hh, table->by_name, function);
-		free(function->name);
-		free(function->doc);
-		free(function);
+		destroy(function);
 	}
+	while ((function = table->gone)) {
+		table->gone = function->next_gone;
+		destroy(function);
+	}
+}
+
+void function_table_take(struct function_table *table, struct function_table *other)
+{
+	struct function *function, *next;
+	HASH_ITER (hh, other->by_name, function, next) {
+		struct function *known =
+			function_table_find(table, function->name, function->name_size);
+		HASH_DELETE(hh, other->by_name, function);
+		if (!known) {
+			HASH_ADD_KEYPTR(hh, table->by_name, function->name, function->name_size,
+					function);
+			continue;
+		}
+		free(known->doc);
+		known->doc = function->doc;
+		function->doc = NULL;
+		destroy(function);
+	}
+}
+
+void function_table_retain(struct function_table *table, const struct function_table *other)
+{
+	struct function *function, *next;
+	HASH_ITER (hh, table->by_name, function, next) {
+		if (function_table_find(other, function->name, function->name_size))
+			continue;
+		HASH_DELETE(hh, table->by_name, function);
+		function->next_gone = table->gone;
+		table->gone = function;
+	}
+}
+
+void function_table_sweep(struct function_table *table)
+{
+	struct function **place = &table->gone, *function;
+	while ((function = *place)) {
+		if (function->used) {
+			function->used = false;
+			place = &function->next_gone;
+			continue;
+		}
+		*place = function->next_gone;
+		destroy(function);
+	}
+	for (function = table->by_name; function; function = function->hh.next)
+		function->used = false;
 }
 
 size_t function_table_count(const struct function_table *table)

@@ -3,6 +3,9 @@
  * The functions of a pool, by name, with what is known of how long a call takes. The estimate sizes
  * chunks and what is sent to a worker ahead; it is a mean that follows quickly when calls get
  * longer and slowly when they get shorter, because overestimating costs little.
+ *
+ * A pool's code may be replaced. A function that is not in the new code is gone: it is not found
+ * any more, but stays while a job refers to it.
  */
 #pragma once
 
@@ -22,6 +25,8 @@ struct function {
 	char *doc;
 	double mean_us;   /* of one call, in the worker; meaningful if samples > 0 */
 	uint64_t samples; /* calls measured */
+	bool used;        /* while those that can be freed are looked for */
+	struct function *next_gone;
 	UT_hash_handle hh;
 };
 
@@ -29,6 +34,7 @@ struct function {
 
 struct function_table {
 	struct function *by_name;
+	struct function *gone; /* what was by_name, and may be referred to */
 };
 
 /* Adds a function, or gives it a new doc if there is one of that name: it keeps its estimate. 0 or
@@ -40,6 +46,13 @@ int function_table_add(struct function_table *table, struct pool *pool, const ch
 bool function_table_read(struct function_table *table, struct pool *pool,
 			 struct procpool_value functions, size_t name_bytes);
 void function_table_fini(struct function_table *table);
+
+/* Takes over the functions of another table, as function_table_add() adds them; empties it. */
+void function_table_take(struct function_table *table, struct function_table *other);
+/* All functions are gone that are not in the other table. */
+void function_table_retain(struct function_table *table, const struct function_table *other);
+/* Frees those that are gone and not `used`; none is `used` any more. */
+void function_table_sweep(struct function_table *table);
 
 size_t function_table_count(const struct function_table *table);
 

@@ -96,6 +96,14 @@ struct outcome error_outcome(enum error_code code, const char *format, ...)
 	return error_builder_end(&b);
 }
 
+struct outcome error_over_limit(const char *limit)
+{
+	struct error_builder b;
+	error_builder_begin(&b, ERR_BUSY, "the limit %s is reached", limit);
+	error_builder_add_string(&b, "limit", limit);
+	return error_builder_end(&b);
+}
+
 static void take_string(struct error_builder *b, struct procpool_value error, const char *key)
 {
 	struct procpool_value value = procpool_value_get(error, key);

@@ -48,6 +48,9 @@ struct outcome error_builder_end(struct error_builder *b);
 struct outcome error_outcome(enum error_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* busy: there is no room for another under the limit of this name. */
+struct outcome error_over_limit(const char *limit);
+
 /*
  * An error that came from a worker, hostile: takes over code, message, type, traceback and data
  * where they have the right types, and drops everything else. A code that a worker may not use

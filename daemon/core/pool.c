@@ -8,14 +8,17 @@
 
 #include "core/core.h"
 #include "core/publish.h"
+#include "core/recycle.h"
 
 #define START_TIMEOUT_US (60 * UINT64_C(1000000))
 /* From the end of its channel, or its word that it failed, to its exit. */
 #define EXIT_TIMEOUT_US (2 * UINT64_C(1000000))
 /* From the order to kill a worker to the spawner's word that it has ended. */
 #define KILL_TIMEOUT_US (5 * UINT64_C(1000000))
-#define RETRY_FIRST_US  UINT64_C(100000)
-#define RETRY_MAX_US    (30 * UINT64_C(1000000))
+/* For finalizers, after the last task of a worker that was told to end. */
+#define FINISH_TIMEOUT_US (30 * UINT64_C(1000000))
+#define RETRY_FIRST_US    UINT64_C(100000)
+#define RETRY_MAX_US      (30 * UINT64_C(1000000))
 /* Deaths at start that say nothing of themselves, in a row, before callers are told to give up. */
 #define SILENT_FAILURES_MAX 3
 
@@ -32,6 +35,7 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec)
 	TAILQ_INIT(&pool->workers);
 	TAILQ_INIT(&pool->idle);
 	LIST_INIT(&pool->subscriptions);
+	LIST_INIT(&pool->waits);
 	fair_queue_init(&pool->queue);
 	return pool;
 }
@@ -98,14 +102,20 @@ struct worker *pool_add_worker(struct runtime *runtime, uint64_t now_us)
 	return worker;
 }
 
-static void remove_worker(struct worker *worker)
+/* May free its runtime. */
+static void remove_worker(struct worker *worker, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
+	struct runtime *runtime = worker->runtime;
 	timer_heap_clear(&pool->core->timers, &worker->deadline);
 	TAILQ_REMOVE(&pool->workers, worker, in_pool);
 	pool->worker_count--;
-	worker->runtime->worker_count--;
+	runtime->worker_count--;
+	if (worker->retired)
+		runtime->retired_count--;
 	worker_destroy(worker);
+	if (runtime != pool->serving && runtime != pool->successor)
+		runtime_release(runtime, now_us);
 }
 
 /* A start failed: wait before the next, longer each time. */
@@ -121,45 +131,62 @@ static void back_off(struct pool *pool, uint64_t now_us)
 		       now_us + (pause_us < RETRY_MAX_US ? pause_us : RETRY_MAX_US));
 }
 
-void pool_fill(struct pool *pool, uint64_t now_us)
+/* Starts workers of the runtime until it has so many. */
+static void start_workers(struct runtime *runtime, unsigned wanted, uint64_t now_us)
 {
-	struct core *core = pool->core;
-	if (core->stopping || pool->retry_timer.place != 0)
+	if (!runtime_serves(runtime))
 		return;
-	if (!pool->serving) {
-		pool->serving = runtime_start(pool, now_us);
-		if (!pool->serving)
-			back_off(pool, now_us);
-		return;
-	}
-	if (!runtime_serves(pool->serving))
-		return;
-	while (pool->worker_count < pool->spec->workers) {
-		struct worker *worker = pool_add_worker(pool->serving, now_us);
+	while (runtime->worker_count - runtime->retired_count < wanted) {
+		struct worker *worker = pool_add_worker(runtime, now_us);
 		if (!worker)
 			break;
-		core_add_action(core, ACTION_START_WORKER)->worker = worker;
+		core_add_action(runtime->pool->core, ACTION_START_WORKER)->worker = worker;
 	}
 }
 
+/* How many workers are to be of the runtime that serves: its successor's have taken places. */
+static unsigned places_left(const struct pool *pool)
+{
+	unsigned taken = pool->successor ? pool->successor->ready_count : 0;
+	return pool->spec->workers > taken ? pool->spec->workers - taken : 0;
+}
+
+void pool_fill(struct pool *pool, uint64_t now_us)
+{
+	if (pool->core->stopping)
+		return;
+	if (pool->successor)
+		start_workers(pool->successor, pool->spec->workers, now_us);
+	if (pool->retry_timer.place != 0)
+		return;
+	if (pool->serving) {
+		start_workers(pool->serving, places_left(pool), now_us);
+		return;
+	}
+	pool->serving = runtime_start(pool, now_us);
+	if (!pool->serving)
+		back_off(pool, now_us);
+}
+
 /* Nothing of the pool can run, and here is why: callers are not left waiting. */
-static void set_failure(struct pool *pool, struct outcome error, uint64_t now_us)
+static void set_failure(struct pool *pool, const struct outcome *error, uint64_t now_us)
 {
 	outcome_fini(&pool->failure);
-	pool->failure = error;
+	pool->failure = (struct outcome){error->code, span_hold(error->value)};
 	publish_pool(pool);
 	core_fail_waiting(pool->core, pool, &pool->failure, now_us);
 }
 
-static void start_failed(struct pool *pool, struct outcome error, bool explained, bool transient,
-			 uint64_t now_us)
+/* error: borrowed. */
+static void start_failed(struct pool *pool, const struct outcome *error, bool explained,
+			 bool transient, uint64_t now_us)
 {
 	back_off(pool, now_us);
 	bool give_up = explained || pool->failures >= SILENT_FAILURES_MAX;
-	if (error.value.size > 0 && pool->ready_count == 0 && give_up && !transient)
+	if (!pool->successor)
+		recycle_fail(pool, error, now_us);
+	if (error->value.size > 0 && pool->ready_count == 0 && give_up && !transient)
 		set_failure(pool, error, now_us);
-	else
-		outcome_fini(&error);
 }
 
 /* ---- the end of a worker ---- */
@@ -169,39 +196,43 @@ static void leave_service(struct worker *worker)
 {
 	if (worker->state == WORKER_IDLE)
 		TAILQ_REMOVE(&worker->pool->idle, worker, in_idle);
-	if (worker->state == WORKER_IDLE || worker->state == WORKER_BUSY)
+	if (worker->state == WORKER_IDLE || worker->state == WORKER_BUSY) {
 		worker->pool->ready_count--;
+		worker->runtime->ready_count--;
+	}
 }
 
-/* The worker's struct ends with its process. Returns whether it had been ready. */
-static bool worker_gone(struct worker *worker, const struct worker_end *end, uint64_t now_us)
+/* The worker's struct ends with its process; its runtime may, too. */
+static void worker_gone(struct worker *worker, const struct worker_end *end, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
-	bool ready = worker->was_ready;
 	leave_service(worker);
 	worker_step(worker, WORKER_EXIT, now_us);
 
 	struct outcome error = worker_end_lost(end, worker);
 	core_worker_lost(pool->core, worker, &error, now_us);
 	outcome_fini(&error);
-	if (ready) {
+	if (worker->was_ready && !worker->retired)
 		pool->restarts++;
+	if (worker->was_ready)
 		publish_worker(worker, end);
-	}
-	remove_worker(worker);
-	return ready;
+	remove_worker(worker, now_us);
 }
 
 void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_starting,
 		       bool transient, uint64_t now_us)
 {
 	struct pool *pool = runtime->pool;
-	timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 	/* A spawner whose workers never were ready has loaded, but did not start anything. */
-	if (was_starting || (pool->ready_count == 0 && !pool->core->stopping))
-		start_failed(pool, error, was_starting, transient, now_us);
-	else
-		outcome_fini(&error);
+	bool failed = was_starting || (runtime->ready_count == 0 && !pool->core->stopping);
+	if (runtime == pool->serving) {
+		pool->serving = NULL;
+		timer_heap_clear(&pool->core->timers, &pool->retry_timer);
+		recycle_hurry(pool);
+		failed = failed && !pool->serving;
+	} else {
+		failed = false;
+	}
 	/* The kernel ends a spawner's workers with it. */
 	struct worker_end end = {.signal = SIGKILL, .reason = "the pool's spawner ended"};
 	struct worker *worker, *next;
@@ -210,19 +241,36 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 		if (worker->runtime == runtime)
 			worker_gone(worker, &end, now_us);
 	}
-	if (pool->serving == runtime)
-		pool->serving = NULL;
+	if (failed)
+		start_failed(pool, &error, was_starting, transient, now_us);
+	if (runtime == pool->successor)
+		recycle_fail(pool, &error, now_us);
+	outcome_fini(&error);
 	runtime_destroy(runtime);
 	pool_fill(pool, now_us);
 	core_mark_dirty(pool->core, pool);
 }
 
-bool pool_set_functions(struct pool *pool, struct procpool_value functions)
+/* Frees functions that are gone and that no job refers to. */
+static void sweep_functions(struct pool *pool)
 {
-	if (!function_table_read(&pool->functions, pool, functions, pool->core->limits.name_bytes))
-		return false;
+	uint64_t id = 0;
+	struct job *job;
+	if (!pool->functions.gone)
+		return;
+	while ((job = job_table_next(&pool->core->jobs, id, &id)))
+		if (job->function->pool == pool)
+			job->function->used = true;
+	function_table_sweep(&pool->functions);
+}
+
+void pool_take_functions(struct pool *pool, struct runtime *runtime)
+{
+	function_table_retain(&pool->functions, &runtime->functions);
+	function_table_take(&pool->functions, &runtime->functions);
+	sweep_functions(pool);
+	pool->generation = runtime->generation;
 	pool->loaded = true;
-	return true;
 }
 
 /* ---- workers ---- */
@@ -238,6 +286,7 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 	timer_heap_clear(&pool->core->timers, &worker->deadline);
 	TAILQ_INSERT_TAIL(&pool->idle, worker, in_idle);
 	pool->ready_count++;
+	worker->runtime->ready_count++;
 	pool->failures = 0;
 	bool recovered = pool->failure.value.size > 0;
 	if (recovered) {
@@ -248,18 +297,23 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 	if (recovered || pool->ready_count == 1)
 		publish_pool(pool);
 	publish_worker(worker, NULL);
+	recycle_advance(pool, now_us);
 	core_mark_dirty(pool->core, pool);
 }
 
 void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
+	const struct runtime *runtime = worker->runtime;
 	bool said = end.error.value.size > 0, explained = said || end.reason;
+	bool failed = !worker->was_ready && !worker->retired && !pool->core->stopping;
 	struct outcome error = said ? end.error : worker_end_failed_start(&end, worker);
-	if (worker_gone(worker, &end, now_us) || pool->core->stopping)
-		outcome_fini(&error);
-	else
-		start_failed(pool, error, explained, end.transient, now_us);
+	worker_gone(worker, &end, now_us);
+	if (failed && runtime == pool->successor)
+		recycle_fail(pool, &error, now_us);
+	else if (failed && runtime == pool->serving)
+		start_failed(pool, &error, explained, end.transient, now_us);
+	outcome_fini(&error);
 	pool_fill(pool, now_us);
 	core_mark_dirty(pool->core, pool);
 }
@@ -287,6 +341,34 @@ void pool_kill_worker(struct worker *worker, uint64_t now_us)
 	end_worker(worker, ACTION_KILL_WORKER, now_us);
 }
 
+static void set_retired(struct worker *worker)
+{
+	if (!worker->retired)
+		worker->runtime->retired_count++;
+	worker->retired = true;
+}
+
+void pool_retire_worker(struct worker *worker, uint64_t now_us)
+{
+	core_recall_worker(worker->pool->core, worker, now_us);
+	set_retired(worker);
+	pool_stop_worker(worker, now_us);
+	if (worker->pending == 0)
+		pool_worker_done(worker, now_us);
+}
+
+void pool_discard_worker(struct worker *worker, uint64_t now_us)
+{
+	set_retired(worker);
+	pool_kill_worker(worker, now_us);
+}
+
+void pool_worker_done(struct worker *worker, uint64_t now_us)
+{
+	if (worker->retired && worker->deadline.place == 0)
+		set_deadline(worker, now_us + FINISH_TIMEOUT_US);
+}
+
 void pool_worker_leaves(struct worker *worker, uint64_t now_us)
 {
 	if (worker->state == WORKER_STOPPING || worker->state == WORKER_LOST)
@@ -297,9 +379,8 @@ void pool_worker_leaves(struct worker *worker, uint64_t now_us)
 
 void pool_worker_overdue(struct worker *worker, uint64_t now_us)
 {
-	struct pool *pool = worker->pool;
 	if (!worker->killed)
 		pool_kill_worker(worker, now_us);
 	else if (runtime_has_process(worker->runtime))
-		core_add_action(pool->core, ACTION_KILL_RUNTIME)->runtime = worker->runtime;
+		runtime_kill(worker->runtime);
 }

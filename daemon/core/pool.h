@@ -15,6 +15,7 @@
 #include "core/function.h"
 #include "core/outcome.h"
 #include "core/pool_spec.h"
+#include "core/pool_wait.h"
 #include "core/runtime.h"
 #include "core/session.h"
 #include "core/timer_heap.h"
@@ -29,13 +30,15 @@ struct pool {
 	TAILQ_HEAD(, runtime) runtimes; /* all that have a process or a worker */
 	struct runtime *serving; /* what workers are started from, or will be; NULL: a pause before
 				    the next is started */
+	struct runtime *successor; /* what is to take its place; NULL: none */
+	uint64_t generation;       /* of the code that serves, or did last; 0: none did */
+	uint64_t last_generation;  /* given out */
 
 	struct function_table functions;
 	bool loaded; /* functions are known */
 
-	TAILQ_HEAD(, worker) workers;
-	TAILQ_HEAD(, worker)
-	idle; /* the one idle for the shortest time first: its caches are warm */
+	struct worker_list workers;
+	struct worker_list idle; /* that for the shortest time first: its caches are warm */
 	unsigned worker_count;
 	unsigned ready_count;
 	uint64_t restarts; /* ends of workers that had been ready */
@@ -49,6 +52,7 @@ struct pool {
 	uint64_t waiting; /* tasks not handed to a worker */
 	uint64_t running; /* tasks handed to a worker and not answered */
 	struct subscription_list subscriptions;
+	struct pool_wait_list waits;
 	bool dirty; /* in the core's list of pools to schedule */
 	TAILQ_ENTRY(pool) in_core;
 	STAILQ_ENTRY(pool) in_dirty;
@@ -65,15 +69,16 @@ const char *pool_state_name(const struct pool *pool);
 /* Whether there is a worker or a runtime's process, or one is being started. */
 bool pool_has_processes(const struct pool *pool);
 
-/* Starts what is missing: the runtime, then workers up to spec->workers. */
+/* Starts what is missing: the runtime, then workers up to spec->workers; of a successor as many
+ * again. */
 void pool_fill(struct pool *pool, uint64_t now_us);
 
 /* A worker of the runtime, WORKER_STARTING; its process is for the caller to start. NULL without
  * memory. */
 struct worker *pool_add_worker(struct runtime *runtime, uint64_t now_us);
 
-/* The functions that a process has loaded, as runtime_loaded() has them. False: malformed. */
-bool pool_set_functions(struct pool *pool, struct procpool_value functions);
+/* The functions that a runtime has loaded are the pool's; what only code before it had is gone. */
+void pool_take_functions(struct pool *pool, struct runtime *runtime);
 
 /* A runtime's process has ended, and its workers with it; was_starting: before it had loaded. Frees
  * the runtime; error is taken over. */
@@ -87,6 +92,13 @@ void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t n
 /* Ends the worker: told to (it finishes what it was sent), or at once. */
 void pool_stop_worker(struct worker *worker, uint64_t now_us);
 void pool_kill_worker(struct worker *worker, uint64_t now_us);
+
+/* Another has taken its place: it is given nothing more, finishes what runs and ends. */
+void pool_retire_worker(struct worker *worker, uint64_t now_us);
+/* It is not wanted any more before it is ready, and killed. */
+void pool_discard_worker(struct worker *worker, uint64_t now_us);
+/* It was told to end, and has answered all that it was sent. */
+void pool_worker_done(struct worker *worker, uint64_t now_us);
 
 /*
  * The worker has ended its channel or said that it failed: it has a moment to exit by itself, so

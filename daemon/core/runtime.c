@@ -61,13 +61,14 @@ void runtime_destroy(struct runtime *runtime)
 {
 	assert(runtime->worker_count == 0);
 	clear_deadline(runtime);
+	function_table_fini(&runtime->functions);
 	TAILQ_REMOVE(&runtime->pool->runtimes, runtime, in_pool);
 	free(runtime);
 }
 
 bool runtime_has_process(const struct runtime *runtime)
 {
-	return runtime->state != RUNTIME_EXEC;
+	return runtime->state != RUNTIME_EXEC && runtime->state != RUNTIME_GONE;
 }
 
 bool runtime_serves(const struct runtime *runtime)
@@ -85,6 +86,7 @@ struct worker *runtime_hello(struct runtime *runtime, bool forks, bool page, uin
 	if (!worker)
 		return NULL;
 	runtime_step(runtime, RUNTIME_IS_WORKER);
+	runtime->generation = ++runtime->pool->last_generation;
 	clear_deadline(runtime);
 	pool_fill(runtime->pool, now_us);
 	return worker;
@@ -92,13 +94,21 @@ struct worker *runtime_hello(struct runtime *runtime, bool forks, bool page, uin
 
 bool runtime_loaded(struct runtime *runtime, struct procpool_value functions, uint64_t now_us)
 {
-	if (!pool_set_functions(runtime->pool, functions))
+	struct pool *pool = runtime->pool;
+	/* Further processes of the code that serves may have further functions. */
+	bool further = runtime == pool->serving && runtime->generation > 0 &&
+		       runtime->generation == pool->generation;
+	if (!function_table_read(further ? &pool->functions : &runtime->functions, pool, functions,
+				 pool->core->limits.name_bytes))
 		return false;
 	if (runtime->state == RUNTIME_STARTING && !runtime->leaving) {
 		runtime_step(runtime, RUNTIME_LOADED);
+		runtime->generation = ++pool->last_generation;
 		clear_deadline(runtime);
-		pool_fill(runtime->pool, now_us);
 	}
+	if (runtime == pool->serving && !further)
+		pool_take_functions(pool, runtime);
+	pool_fill(pool, now_us);
 	return true;
 }
 
@@ -119,6 +129,26 @@ void runtime_leaves(struct runtime *runtime, uint64_t now_us)
 	set_deadline(runtime, now_us + EXIT_TIMEOUT_US);
 }
 
+void runtime_release(struct runtime *runtime, uint64_t now_us)
+{
+	if (runtime->worker_count > 0 || runtime->state == RUNTIME_GONE)
+		return;
+	if (runtime->state == RUNTIME_EXEC) {
+		runtime_destroy(runtime);
+		return;
+	}
+	runtime_stop(runtime, now_us);
+	if (!runtime->leaving) {
+		runtime->leaving = true;
+		set_deadline(runtime, now_us + EXIT_TIMEOUT_US);
+	}
+}
+
+void runtime_kill(struct runtime *runtime)
+{
+	core_add_action(runtime->pool->core, ACTION_KILL_RUNTIME)->runtime = runtime;
+}
+
 void runtime_stop(struct runtime *runtime, uint64_t now_us)
 {
 	struct core *core = runtime->pool->core;
@@ -132,9 +162,4 @@ void runtime_stop(struct runtime *runtime, uint64_t now_us)
 		return;
 	runtime->leaving = true;
 	set_deadline(runtime, told ? now_us : now_us + EXIT_TIMEOUT_US);
-}
-
-void runtime_overdue(struct runtime *runtime)
-{
-	core_add_action(runtime->pool->core, ACTION_KILL_RUNTIME)->runtime = runtime;
 }

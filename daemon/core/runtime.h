@@ -5,8 +5,9 @@
  * The first process says what it can do. If it forks, it is the spawner and every worker is asked
  * of it; if not, it is itself the first worker, and every further one is a process of its own
  * (WORKER.md, "Spawners"): then the runtime is what these workers have in common, and has no
- * process besides them. A pool has one that serves; every worker belongs to the one that it was
- * started from.
+ * process besides them. Every worker belongs to the runtime that it was started from. A pool has
+ * one that serves, and may have a successor that is to take its place (recycle.h); others end with
+ * the last of their workers.
  *
  * The state changes only in runtime_step(), by a table of state and event. What follows from the
  * end of a process, replacing it or not, is the pool's.
@@ -17,10 +18,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "core/function.h"
 #include "core/outcome.h"
 #include "core/timer_heap.h"
-#include "procpool/value.h"
-
 struct channel;
 struct pool;
 struct worker;
@@ -47,10 +47,15 @@ struct runtime {
 	struct channel *channel; /* of the process that is no worker, for whoever executes actions;
 				    NULL: none */
 	enum runtime_state state;
-	bool leaving;          /* its process is about to exit, or is killed at the deadline */
-	bool page;             /* its workers use the page */
-	unsigned worker_count; /* of the pool's workers, those that are its */
+	uint64_t generation;    /* of the pool's code, from 1; 0: it has not loaded any yet */
+	bool leaving;           /* its process is about to exit, or is killed at the deadline */
+	bool page;              /* its workers use the page */
+	unsigned worker_count;  /* of the pool's workers, those that are its */
+	unsigned retired_count; /* of these, those whose place another has taken */
+	unsigned ready_count;
 	struct timer deadline; /* by when it has to have loaded, or to be gone */
+
+	struct function_table functions; /* what it has loaded, until it serves */
 
 	TAILQ_ENTRY(runtime) in_pool;
 };
@@ -59,7 +64,7 @@ enum runtime_state runtime_next_state(enum runtime_state state, enum runtime_eve
 
 /* Adds one to the pool and starts its first process. NULL without memory. */
 struct runtime *runtime_start(struct pool *pool, uint64_t now_us);
-/* Must have no worker. */
+/* Must have no worker and no process. */
 void runtime_destroy(struct runtime *runtime);
 
 /* Whether a process that is not a worker is there, or is being started. */
@@ -88,10 +93,15 @@ void runtime_exited(struct runtime *runtime, struct outcome error, bool transien
 void runtime_leaves(struct runtime *runtime, uint64_t now_us);
 
 /*
- * Ends the spawner, if there is one, whose workers have ended: told to; when the grace period is
- * over, also killed if it does not exit.
+ * Nothing is started from it any more: it ends with its last worker, at once if it has none. May
+ * free it.
+ */
+void runtime_release(struct runtime *runtime, uint64_t now_us);
+/* Also where it had its time to load, or to exit. */
+void runtime_kill(struct runtime *runtime);
+
+/*
+ * The daemon ends: ends the spawner, if there is one, whose workers have ended: told to; when the
+ * grace period is over, also killed if it does not exit.
  */
 void runtime_stop(struct runtime *runtime, uint64_t now_us);
-
-/* It had its time to load, or to exit, and is killed. */
-void runtime_overdue(struct runtime *runtime);

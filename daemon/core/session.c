@@ -72,6 +72,7 @@ struct session *core_session_open(struct core *core, uid_t uid, struct peer *pee
 	TAILQ_INIT(&session->kept);
 	request_table_init(&session->requests);
 	LIST_INIT(&session->waits);
+	LIST_INIT(&session->pool_waits);
 	LIST_INIT(&session->subscriptions);
 	core->session_count++;
 	return session;
@@ -142,6 +143,8 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 	struct wait *wait;
 	while ((wait = LIST_FIRST(&session->waits)))
 		core_drop_wait(core, wait);
+	while (!LIST_EMPTY(&session->pool_waits))
+		pool_wait_drop(LIST_FIRST(&session->pool_waits));
 	struct subscription *subscription;
 	while ((subscription = LIST_FIRST(&session->subscriptions)))
 		core_drop_subscription(core, subscription);
@@ -179,14 +182,6 @@ struct job *core_find_request(struct session *session, uint32_t msgid, struct ou
 
 /* ---- waiting ---- */
 
-static struct outcome over_limit(const char *limit)
-{
-	struct error_builder b;
-	error_builder_begin(&b, ERR_BUSY, "the limit %s is reached", limit);
-	error_builder_add_string(&b, "limit", limit);
-	return error_builder_end(&b);
-}
-
 static struct outcome not_ready(const struct job *job)
 {
 	struct error_builder b;
@@ -220,7 +215,7 @@ bool core_wait(struct core *core, struct session *session, uint32_t msgid, struc
 	}
 	const char *limit = account_charge(&session->account, RESOURCE_WAITS, 1);
 	if (limit) {
-		*ret_error = over_limit(limit);
+		*ret_error = error_over_limit(limit);
 		return false;
 	}
 	struct job_extra *extra = job_need_extra(job);
@@ -301,7 +296,7 @@ static bool add_subscription(struct core *core, struct session *session, struct 
 {
 	const char *limit = account_charge(&session->account, RESOURCE_SUBSCRIPTIONS, 1);
 	if (limit) {
-		*ret_error = over_limit(limit);
+		*ret_error = error_over_limit(limit);
 		return false;
 	}
 	struct job_extra *extra = job ? job_need_extra(job) : NULL;

@@ -16,6 +16,7 @@
 
 #include "core/account.h"
 #include "core/job.h"
+#include "core/pool_wait.h"
 #include "core/request_table.h"
 #include "core/timer_heap.h"
 
@@ -54,6 +55,7 @@ struct session {
 	struct job_list kept;          /* finished and kept, the oldest first */
 	struct request_table requests; /* those of them that answer a request */
 	struct wait_list waits;
+	struct pool_wait_list pool_waits;
 	struct subscription_list subscriptions;
 };
 

@@ -61,6 +61,7 @@ struct worker {
 	enum worker_state state;
 	bool was_ready;
 	bool killed;             /* its end was ordered, not asked for */
+	bool retired;            /* another has taken its place */
 	const char *kill_reason; /* why, for people; static; or NULL */
 	uint64_t since_us;       /* entered its state */
 	struct page *page;       /* NULL: it has none */
@@ -77,6 +78,8 @@ struct worker {
 	TAILQ_ENTRY(worker) in_pool;
 	TAILQ_ENTRY(worker) in_idle; /* while WORKER_IDLE */
 };
+
+TAILQ_HEAD(worker_list, worker);
 
 /* WORKER_STARTING; NULL without memory. */
 struct worker *worker_create(struct pool *pool, unsigned number, uint64_t now_us);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random lives: sessions of several users submit, wait, cancel and leave, workers answer and die,
- * spawners die, workers look stopped or wedged, time passes, the daemon stops, all at any moment.
- * Whatever happens:
+ * spawners die, workers look stopped or wedged, pools are recycled, time passes, the daemon stops,
+ * all at any moment. Whatever happens:
  *
  * - every accepted job has one outcome, and every request that waits for it gets one reply;
  * - no task begins twice, and what a map returns is what its tasks answered;
@@ -306,6 +306,9 @@ static void leave(struct life *life)
 	struct wait *wait;
 	LIST_FOREACH (wait, &(*place)->waits, of_session)
 		life->wait_count--;
+	struct pool_wait *pool_wait;
+	LIST_FOREACH (pool_wait, &(*place)->pool_waits, of_session)
+		life->wait_count--;
 	world_close(life->world, *place);
 	*place = NULL;
 }
@@ -343,10 +346,30 @@ static void work(struct life *life)
 	}
 }
 
+/* A process of a runtime that is there and is no worker. NULL: there is none. */
+static struct fake_runtime *any_runtime(struct life *life)
+{
+	struct fake_runtime *runtime, *found = NULL;
+	unsigned count = 0;
+	TAILQ_FOREACH (runtime, &life->world->runtimes, next)
+		if (runtime->present && below(life, ++count) == 0)
+			found = runtime;
+	return found;
+}
+
+static void recycle(struct life *life)
+{
+	struct pool *pool = TAILQ_FIRST(&life->world->core.pools);
+	if (chance(life, 50))
+		pool = TAILQ_NEXT(pool, in_core);
+	world_recycle(life->world, any_session(life), pool);
+	life->wait_count++;
+}
+
 static void start_or_fail(struct life *life)
 {
 	struct fake_worker *fake = any_worker(life);
-	struct fake_runtime *runtime;
+	struct fake_runtime *runtime = any_runtime(life);
 	const char *said = chance(life, 40) ? "no module named t" : NULL;
 	if (fake && fake->worker->state == WORKER_STARTING) {
 		if (chance(life, 70))
@@ -354,10 +377,8 @@ static void start_or_fail(struct life *life)
 		else
 			fake_not_ready(life->world, fake, said, chance(life, 30));
 	}
-	TAILQ_FOREACH (runtime, &life->world->runtimes, next)
-		if (runtime->present && runtime->runtime->state == RUNTIME_STARTING)
-			break;
-	if (!runtime)
+	/* It may have ended as a consequence. */
+	if (!runtime || !runtime->present || runtime->runtime->state != RUNTIME_STARTING)
 		return;
 	if (chance(life, 20))
 		fake_exit(life->world, runtime, said, chance(life, 30));
@@ -370,8 +391,8 @@ static void start_or_fail(struct life *life)
 static void die(struct life *life)
 {
 	struct fake_worker *fake = any_worker(life);
-	struct fake_runtime *runtime = TAILQ_FIRST(&life->world->runtimes);
-	if (chance(life, 15) && runtime->present) {
+	struct fake_runtime *runtime = any_runtime(life);
+	if (chance(life, 15) && runtime) {
 		fake_exit(life->world, runtime, NULL, chance(life, 30));
 		return;
 	}
@@ -426,6 +447,8 @@ static void step(struct life *life)
 		start_or_fail(life);
 	else if (dice < 94)
 		change_health(life);
+	else if (dice < 95)
+		recycle(life);
 	else
 		pass_time(life);
 	world_check(life->world);

@@ -199,11 +199,28 @@ uint32_t world_wait(struct world *world, struct session *session, uint64_t id, u
 	return msgid;
 }
 
+uint32_t world_recycle(struct world *world, struct session *session, struct pool *pool)
+{
+	struct outcome error = {0};
+	uint32_t msgid = ++world->last_msgid;
+	if (!core_recycle(&world->core, session, msgid, pool, world->now_us, &error)) {
+		core_reply(&world->core, session, msgid, &error);
+		outcome_fini(&error);
+	}
+	world_settle(world);
+	return msgid;
+}
+
 /* ---- executing actions ---- */
 
 static struct fake_worker *fake_of(struct worker *worker)
 {
 	return (struct fake_worker *)(void *)worker->channel;
+}
+
+static struct fake_runtime *fake_of_runtime(const struct runtime *runtime)
+{
+	return (struct fake_runtime *)(void *)runtime->channel;
 }
 
 static struct fake_worker *add_fake(struct world *world, struct worker *worker)
@@ -213,7 +230,7 @@ static struct fake_worker *add_fake(struct world *world, struct worker *worker)
 	fake->worker = worker;
 	fake->report.state = 'R';
 	TAILQ_INIT(&fake->messages);
-	if (world_runtime(world, worker->pool)->has_page) {
+	if (fake_of_runtime(worker->runtime)->has_page) {
 		fake->page = worker->page = calloc(1, sizeof(*fake->page));
 		assert_non_null(fake->page);
 	}
@@ -277,12 +294,37 @@ static void add_record(struct world *world, const struct action *action)
 		world->on_record(world, record);
 }
 
+/* Whether it plays a runtime that the pool still has. */
+static bool in_use(const struct fake_runtime *fake)
+{
+	const struct runtime *runtime;
+	TAILQ_FOREACH (runtime, &fake->pool->runtimes, in_pool)
+		if (fake_of_runtime(runtime) == fake)
+			return true;
+	return false;
+}
+
+static struct fake_runtime *copy_runtime(struct world *world, const struct fake_runtime *first)
+{
+	struct fake_runtime *copy = malloc(sizeof(*copy));
+	assert_non_null(copy);
+	*copy = *first;
+	TAILQ_INSERT_TAIL(&world->runtimes, copy, next);
+	return copy;
+}
+
 static void start_runtime(struct world *world, struct runtime *runtime)
 {
-	struct fake_runtime *fake = world_runtime(world, runtime->pool);
-	assert_false(fake->present);
+	struct fake_runtime *first = world_runtime(world, runtime->pool), *fake = first;
+	while (fake && (fake->pool != runtime->pool || in_use(fake)))
+		fake = TAILQ_NEXT(fake, next);
+	if (!fake)
+		fake = copy_runtime(world, first);
 	fake->runtime = runtime;
+	fake->functions = first->functions;
 	fake->present = true;
+	fake->told_to_stop = fake->told_to_die = false;
+	runtime->channel = (struct channel *)(void *)fake;
 }
 
 static void execute(struct world *world, const struct action *action)
@@ -298,10 +340,10 @@ static void execute(struct world *world, const struct action *action)
 		start_runtime(world, action->runtime);
 		break;
 	case ACTION_STOP_RUNTIME:
-		world_runtime(world, action->runtime->pool)->told_to_stop = true;
+		fake_of_runtime(action->runtime)->told_to_stop = true;
 		break;
 	case ACTION_KILL_RUNTIME:
-		world_runtime(world, action->runtime->pool)->told_to_die = true;
+		fake_of_runtime(action->runtime)->told_to_die = true;
 		break;
 	case ACTION_START_WORKER:
 		add_fake(world, action->worker);
@@ -551,7 +593,7 @@ void fake_die(struct world *world, struct fake_worker *fake, int signal)
 
 void fake_ready(struct world *world, struct fake_worker *fake)
 {
-	struct fake_runtime *runtime = world_runtime(world, fake->worker->pool);
+	struct fake_runtime *runtime = fake_of_runtime(fake->worker->runtime);
 	if (!runtime->forks)
 		fake_loaded(world, runtime);
 	pool_worker_ready(fake->worker, 4000 + (pid_t)fake->worker->number, world->now_us);
@@ -575,6 +617,12 @@ struct fake_runtime *world_runtime(struct world *world, struct pool *pool)
 			return runtime;
 	fail_msg("no such pool");
 	return NULL;
+}
+
+struct fake_runtime *world_successor(struct pool *pool)
+{
+	assert_non_null(pool->successor);
+	return fake_of_runtime(pool->successor);
 }
 
 void fake_hello(struct world *world, struct fake_runtime *runtime)
@@ -613,17 +661,19 @@ void fake_exit(struct world *world, struct fake_runtime *runtime, const char *sa
 	struct outcome error =
 		said ? what_it_said(said)
 		     : error_outcome(ERR_INITIALIZER_FAILED, "the runtime exited with status 1");
+	struct runtime *ended = runtime->runtime;
+	runtime->runtime = NULL;
 	runtime->present = runtime->told_to_stop = runtime->told_to_die = false;
 	/* Before the core starts others, so that those are not taken for these. */
 	TAILQ_HEAD(, fake_worker) gone = TAILQ_HEAD_INITIALIZER(gone);
 	for (fake = TAILQ_FIRST(&world->workers); fake; fake = next) {
 		next = TAILQ_NEXT(fake, next);
-		if (fake->worker->runtime != runtime->runtime)
+		if (fake->worker->runtime != ended)
 			continue;
 		TAILQ_REMOVE(&world->workers, fake, next);
 		TAILQ_INSERT_TAIL(&gone, fake, next);
 	}
-	runtime_exited(runtime->runtime, error, transient, world->now_us);
+	runtime_exited(ended, error, transient, world->now_us);
 	while ((fake = TAILQ_FIRST(&gone))) {
 		TAILQ_REMOVE(&gone, fake, next);
 		TAILQ_INSERT_TAIL(&world->workers, fake, next);
@@ -683,87 +733,4 @@ int64_t record_int(const struct record *record, const char *key)
 	assert_non_null(record);
 	assert_true(procpool_value_int(procpool_value_get(record_value(record), key), &number));
 	return number;
-}
-
-/* ---- checking ---- */
-
-/* Stays with NDEBUG, and tells the line. */
-#define CHECK(condition) assert_true(condition)
-
-static void check_pool(struct world *world, struct pool *pool)
-{
-	uint64_t waiting = 0, running = 0, id = 0;
-	unsigned workers = 0, ready = 0, idle = 0;
-	struct job *job;
-	while ((job = job_table_next(&world->core.jobs, id, &id)))
-		if (job->function->pool == pool && !job_ended(job))
-			waiting += job_tasks_left(job);
-	struct worker *worker;
-	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
-		unsigned pending = 0;
-		for (uint32_t seq = worker->oldest_seq; seq != worker->next_seq; seq++) {
-			struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
-			if (!chunk->pending || chunk->seq != seq)
-				continue;
-			pending++;
-			running += chunk->range.count - chunk->answered;
-			CHECK(chunk->dropped == job_ended(chunk->job));
-		}
-		workers++;
-		CHECK(worker->pending == pending);
-		CHECK(worker->state != WORKER_IDLE || pending == 0);
-		CHECK(worker->state != WORKER_BUSY || pending > 0);
-		CHECK(worker->backlog_us >= -0.001);
-		ready += worker->state == WORKER_IDLE || worker->state == WORKER_BUSY;
-	}
-	TAILQ_FOREACH (worker, &pool->idle, in_idle) {
-		CHECK(worker->state == WORKER_IDLE);
-		idle++;
-	}
-	CHECK(pool->waiting == waiting);
-	CHECK(pool->running == running);
-	CHECK(pool->worker_count == workers && workers <= pool->spec->workers);
-	CHECK(pool->ready_count == ready);
-	CHECK(world->core.stopping || idle == 0 || !fair_queue_peek(&pool->queue));
-	CHECK(!world->core.stopping || waiting == 0);
-	CHECK(pool->failure.value.size == 0 || pool->ready_count == 0);
-}
-
-static void check_user(struct world *world, struct user *user)
-{
-	uint64_t id = 0, jobs = 0, kept = 0, retained = 0;
-	struct job *job;
-	while ((job = job_table_next(&world->core.jobs, id, &id))) {
-		if (job->session->user != user)
-			continue;
-		CHECK(!job->kept || job_ended(job));
-		CHECK(job->kept || !job_ended(job) || job->assigned > 0);
-		jobs += !job_ended(job);
-		kept += job->kept;
-		retained += job->kept ? job->outcome.value.size + JOB_KEPT_BYTES : 0;
-	}
-	CHECK(user->account.used[RESOURCE_JOBS] == jobs);
-	CHECK(user->account.used[RESOURCE_RETAINED_BYTES] == retained);
-	CHECK((user->retention_timer.place != 0) == (kept > 0));
-	for (int r = 0; r < RESOURCE_COUNT; r++)
-		CHECK(!account_exceeded(&user->account, (enum resource)r));
-}
-
-void world_check(struct world *world)
-{
-	struct core *core = &world->core;
-	uint64_t running = 0, id = 0;
-	struct job *job;
-	while ((job = job_table_next(&core->jobs, id, &id)))
-		running += job->state == JOB_RUNNING;
-	CHECK(core->running_jobs == running);
-	struct pool *pool;
-	TAILQ_FOREACH (pool, &core->pools, in_core)
-		check_pool(world, pool);
-	for (struct user *user = core->users; user; user = user->hh.next)
-		check_user(world, user);
-	struct fake_peer *peer;
-	TAILQ_FOREACH (peer, &world->peers, next)
-		for (int r = 0; r < RESOURCE_COUNT; r++)
-			CHECK(!account_exceeded(&peer->session->account, (enum resource)r));
 }

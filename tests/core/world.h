@@ -45,7 +45,7 @@ struct fake_worker {
 
 struct fake_runtime {
 	struct pool *pool;
-	struct runtime *runtime; /* NULL: none was started */
+	struct runtime *runtime; /* NULL: it is not started, or has ended */
 	bool forks, has_page;
 	bool present; /* started, and not a worker */
 	bool told_to_stop, told_to_die;
@@ -138,6 +138,9 @@ struct job *world_job(struct world *world, struct session *session, uint64_t id)
 /* Waits with the next msgid, which is returned. */
 uint32_t world_wait(struct world *world, struct session *session, uint64_t id, uint64_t until_us);
 
+/* Recycles the pool with the next msgid, which is returned. */
+uint32_t world_recycle(struct world *world, struct session *session, struct pool *pool);
+
 /* Executes what the core wants until it wants nothing more. */
 void world_settle(struct world *world);
 /* Lets time pass, stopping at each timer on the way. */
@@ -164,8 +167,12 @@ void fake_ready(struct world *world, struct fake_worker *fake);
 void fake_not_ready(struct world *world, struct fake_worker *fake, const char *said,
 		    bool transient);
 
-/* The runtime's first process says hello and, if it forks, has loaded; or it is gone. */
+/* The first runtime of the pool, which others that serve at the same time are copies of; and the
+ * pool's successor, which must be there. */
 struct fake_runtime *world_runtime(struct world *world, struct pool *pool);
+struct fake_runtime *world_successor(struct pool *pool);
+
+/* The runtime's first process says hello and, if it forks, has loaded; or it is gone. */
 void fake_hello(struct world *world, struct fake_runtime *runtime);
 void fake_loaded(struct world *world, struct fake_runtime *runtime);
 void fake_exit(struct world *world, struct fake_runtime *runtime, const char *said, bool transient);
