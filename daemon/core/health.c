@@ -13,55 +13,74 @@ const char *health_reason(enum health health)
 	static const char *const reasons[HEALTH_COUNT] = {
 		[HEALTH_STOPPED] = "it was stopped by a signal",
 		[HEALTH_WEDGED] = "it began nothing of what it was sent",
+		[HEALTH_OVER_MEMORY] = "it used more memory than it may",
 	};
 	return reasons[health];
 }
 
-void health_watch(struct core *core, uint64_t now_us)
+/* Whether its workers' memory is of interest. */
+static bool is_measured(const struct pool *pool)
 {
-	if (core->health_timer.place == 0)
-		timer_heap_set(&core->timers, &core->health_timer, now_us + HEALTH_QUIET_US);
+	return pool->spec->memory_bytes > 0 || pool->spec->max_rss_bytes > 0;
 }
 
-/* Orders what is due of a pool; when to look again, or TIME_NEVER. */
-static uint64_t check_pool(struct pool *pool, uint64_t now_us)
+static void look_at(struct core *core, uint64_t at_us)
 {
-	uint64_t next_us = TIME_NEVER;
+	struct timer *timer = &core->health_timer;
+	if (timer->place == 0 || timer->at_us > at_us)
+		timer_heap_set(&core->timers, timer, at_us);
+}
+
+void health_watch(struct pool *pool, uint64_t now_us)
+{
+	look_at(pool->core, now_us + (is_measured(pool) ? HEALTH_MEMORY_US : HEALTH_QUIET_US));
+}
+
+/* When the worker has to be looked at, or TIME_NEVER. */
+static uint64_t due_at(const struct worker *worker, bool measured, uint64_t now_us)
+{
+	if (worker->killed || worker->state == WORKER_STARTING)
+		return TIME_NEVER;
+	if (measured && (worker->pending > 0 || worker->tasks != worker->tasks_looked_at))
+		return now_us;
+	return worker->pending > 0 ? worker->progress_us + HEALTH_QUIET_US : TIME_NEVER;
+}
+
+static void check_pool(struct pool *pool, uint64_t now_us)
+{
+	struct core *core = pool->core;
+	bool measured = is_measured(pool);
 	struct worker *worker;
 	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
-		if (worker->pending == 0 || worker->killed)
-			continue;
-		uint64_t due_us = worker->progress_us + HEALTH_QUIET_US;
+		uint64_t due_us = due_at(worker, measured, now_us);
 		if (due_us <= now_us) {
-			core_add_action(pool->core, ACTION_CHECK_WORKER)->worker = worker;
-			due_us = now_us + HEALTH_QUIET_US;
+			core_add_action(core, ACTION_CHECK_WORKER)->worker = worker;
+			due_us = now_us + (measured ? HEALTH_MEMORY_US : HEALTH_QUIET_US);
+			if (worker->pending == 0)
+				due_us = TIME_NEVER;
 		}
-		if (due_us < next_us)
-			next_us = due_us;
+		if (due_us != TIME_NEVER)
+			look_at(core, due_us);
 	}
-	return next_us;
 }
 
 void health_check(struct core *core, uint64_t now_us)
 {
-	uint64_t next_us = TIME_NEVER;
 	struct pool *pool;
 	if (now_us - core->health_timer.at_us >= LATE_US) {
-		health_watch(core, now_us);
+		look_at(core, now_us + HEALTH_QUIET_US);
 		return;
 	}
-	TAILQ_FOREACH (pool, &core->pools, in_core) {
-		uint64_t due_us = check_pool(pool, now_us);
-		if (due_us < next_us)
-			next_us = due_us;
-	}
-	if (next_us != TIME_NEVER)
-		timer_heap_set(&core->timers, &core->health_timer, next_us);
+	TAILQ_FOREACH (pool, &core->pools, in_core)
+		check_pool(pool, now_us);
 }
 
 static enum health diagnose(struct worker *worker, struct health_report report, uint64_t now_us)
 {
+	uint64_t limit = worker->pool->spec->memory_bytes;
 	uint64_t quiet_us = now_us - worker->progress_us;
+	if (limit > 0 && !worker->confined && !worker->killed && report.rss_bytes > limit)
+		return HEALTH_OVER_MEMORY;
 	/* It may have answered since it was asked for. */
 	if (worker->pending == 0 || worker->killed || quiet_us < HEALTH_QUIET_US)
 		return HEALTH_GOOD;
@@ -76,8 +95,11 @@ static enum health diagnose(struct worker *worker, struct health_report report, 
 enum health health_judge(struct worker *worker, struct health_report report, uint64_t now_us)
 {
 	enum health health = diagnose(worker, report, now_us);
+	worker->rss_bytes = report.rss_bytes;
+	worker->tasks_looked_at = worker->tasks;
 	if (health == HEALTH_GOOD)
 		return health;
+	worker->out_of_memory = health == HEALTH_OVER_MEMORY;
 	worker->kill_reason = health_reason(health);
 	pool_kill_worker(worker, now_us);
 	/* Its end may take a while to be told. */

@@ -92,7 +92,7 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 	if (worker->state == WORKER_IDLE) {
 		TAILQ_REMOVE(&pool->idle, worker, in_idle);
 		worker->progress_us = now_us;
-		health_watch(core, now_us);
+		health_watch(pool, now_us);
 	}
 	worker_step(worker, WORKER_ASSIGN, now_us);
 	struct action *action = core_add_action(core, ACTION_SEND_TASK);

@@ -75,6 +75,11 @@ struct worker {
 	uint64_t progress_us; /* when it last answered, or was given work while idle */
 	uint64_t tasks;       /* ended in it */
 
+	bool confined;            /* the system enforces its limit of memory */
+	bool out_of_memory;       /* it is killed for want of it */
+	uint64_t rss_bytes;       /* its resident memory when it was last looked at */
+	uint64_t tasks_looked_at; /* tasks then */
+
 	TAILQ_ENTRY(worker) in_pool;
 	TAILQ_ENTRY(worker) in_idle; /* while WORKER_IDLE */
 };

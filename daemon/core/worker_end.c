@@ -1,14 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/worker_end.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "core/pool.h"
 #include "core/worker.h"
 
+#define MIB (1024. * 1024.)
+
+static struct outcome out_of_memory(const struct worker *worker)
+{
+	struct error_builder b;
+	uint64_t limit = worker->pool->spec->memory_bytes, rss = worker->rss_bytes;
+	error_builder_begin(&b, ERR_OUT_OF_MEMORY,
+			    "worker %ld was killed: it used %.1f MiB of memory, and may use "
+			    "%.1f MiB",
+			    (long)worker->pid, (double)rss / MIB, (double)limit / MIB);
+	error_builder_add_int(&b, "pid", worker->pid);
+	error_builder_add_int(&b, "limit", (int64_t)limit);
+	error_builder_add_int(&b, "rss", (int64_t)rss);
+	return error_builder_end(&b);
+}
+
 struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
 {
 	struct error_builder b;
+	/* Whatever else may have ended it first is told as that. */
+	if (worker->out_of_memory && end->signal == SIGKILL)
+		return out_of_memory(worker);
 	const char *reason = end->reason ? end->reason : worker->kill_reason;
 	const char *colon = reason ? ": " : "";
 	if (!reason)

@@ -18,7 +18,7 @@ struct worker_end {
 	bool transient;          /* it could not be started for want of resources */
 };
 
-/* worker-lost: what a task that ran in it fails with. Held. */
+/* worker-lost, or out-of-memory: what a task that ran in it fails with. Held. */
 struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker);
 
 /* initializer-failed: why it never was ready, where it did not say so itself. Held. */

@@ -102,7 +102,7 @@ void channel_check(struct channel *channel)
 	struct proc_status status = {0};
 	if (worker->pid != 0)
 		proc_read(worker->pid, &status);
-	struct health_report report = {status.state, unread_bytes(channel) > 0};
+	struct health_report report = {status.state, unread_bytes(channel) > 0, status.rss_bytes};
 	enum health health = health_judge(worker, report, channel->server->now_us);
 	if (health != HEALTH_GOOD)
 		log_warning("pool %s: worker %ld is killed: %s", channel->pool->spec->name,

@@ -415,7 +415,8 @@ static void change_health(struct life *life)
 	static const char states[] = {'R', 'S', 'T', 't', 0};
 	struct fake_worker *fake = any_worker(life);
 	if (fake)
-		fake->report = (struct health_report){states[below(life, 5)], chance(life, 50)};
+		fake->report = (struct health_report){states[below(life, 5)], chance(life, 50),
+						      below(life, 2000)};
 }
 
 static void pass_time(struct life *life)

@@ -63,6 +63,23 @@ static int hold(struct procpool_call *call)
 	return pass_gate(call, path);
 }
 
+static int hog(struct procpool_call *call)
+{
+	const char *path;
+	int64_t size;
+	if (procpool_arg_check(call, 2, 2) || procpool_arg_int(call, 0, &size) ||
+	    procpool_arg_text(call, 1, &path))
+		return -1;
+	volatile char *memory = malloc((size_t)size);
+	if (!memory)
+		return procpool_fail(call, "probe.NoMemory", "no memory");
+	for (int64_t i = 0; i < size; i += 4096)
+		memory[i] = 1;
+	int r = pass_gate(call, path);
+	free((void *)memory);
+	return r;
+}
+
 /* The child has all descriptors that the worker has. */
 static int leave_child(struct procpool_call *call)
 {
@@ -309,6 +326,7 @@ static const struct procpool_function functions[] = {
 	{"hold",
 	 "hold(path): blocks until the FIFO was opened and closed again; else returns its argument",
 	 hold},
+	{"hog", "hog(bytes, path): fills so much memory, then is as hold", hog},
 	{"leave_child", "leave_child(path): leaves a child behind, which ends as hold does",
 	 leave_child},
 	{"mark", "mark(path, text): appends a line to a file", mark},
