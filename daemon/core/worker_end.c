@@ -23,12 +23,9 @@ static struct outcome out_of_memory(const struct worker *worker)
 	return error_builder_end(&b);
 }
 
-struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
+static struct outcome lost(const struct worker_end *end, const struct worker *worker)
 {
 	struct error_builder b;
-	/* Whatever else may have ended it first is told as that. */
-	if (worker->out_of_memory && end->signal == SIGKILL)
-		return out_of_memory(worker);
 	const char *reason = end->reason ? end->reason : worker->kill_reason;
 	const char *colon = reason ? ": " : "";
 	if (!reason)
@@ -43,7 +40,15 @@ struct outcome worker_end_lost(const struct worker_end *end, const struct worker
 	error_builder_add_int(&b, end->signal ? "signal" : "exit_status",
 			      end->signal ? end->signal : end->exit_status);
 	error_builder_add_int(&b, "pid", worker->pid);
-	return error_with_string(error_builder_end(&b), "stderr", end->stderr_tail);
+	return error_builder_end(&b);
+}
+
+struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
+{
+	/* Whatever else may have ended it first is told as that. */
+	bool memory = worker->out_of_memory && end->signal == SIGKILL;
+	struct outcome error = memory ? out_of_memory(worker) : lost(end, worker);
+	return error_with_string(error, "stderr", end->stderr_tail);
 }
 
 struct outcome worker_end_failed_start(const struct worker_end *end, const struct worker *worker)
