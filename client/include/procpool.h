@@ -386,6 +386,21 @@ enum procpool_push_kind {
 				 waited, ran) */
 	PROCPOOL_PUSH_EVENT,  /* detail, a map whose `event` is "job", "worker", "pool" or "lost" */
 	PROCPOOL_PUSH_ERROR,  /* the daemon is about to close the connection: outcome */
+	PROCPOOL_PUSH_OUTPUT, /* a process of a pool that this connection has opened has printed
+				 something: output */
+};
+
+/*
+ * What was printed. Comes before the outcome of the task that printed it, and in the order in which
+ * it was written, for each worker and stream.
+ */
+struct procpool_output {
+	const char *pool; /* pool_size bytes, not terminated */
+	size_t pool_size;
+	uint64_t worker;  /* its number in the pool, from 1; 0: what loads the pool's modules */
+	bool error;       /* on its standard error, else on its standard output */
+	const void *data; /* size bytes as they were written: lines may come in parts */
+	size_t size;
 };
 
 /* A message of the daemon that answers no request (PROTOCOL.md, "Pushes"). */
@@ -396,6 +411,7 @@ struct procpool_push {
 	uint64_t job;                           /* or 0 */
 	const struct procpool_outcome *outcome; /* or NULL */
 	struct procpool_value detail;           /* or of size 0 */
+	const struct procpool_output *output;   /* or NULL */
 };
 
 /* All is borrowed for the time of the callback. What it may do: see procpool_call_fn. */

@@ -111,10 +111,29 @@ static bool read_goodbye(struct procpool *pp, struct procpool_push *push)
 	return true;
 }
 
+/* [pool, worker, stream, data] */
+static bool read_output(struct procpool_push *push, struct procpool_output *output)
+{
+	struct procpool_value params = push->params, stream = procpool_value_at(params, 2);
+	const void *pool;
+	if (!procpool_value_bytes(procpool_value_at(params, 0), &pool, &output->pool_size) ||
+	    !procpool_value_uint(procpool_value_at(params, 1), &output->worker) ||
+	    !procpool_value_bytes(procpool_value_at(params, 3), &output->data, &output->size))
+		return false;
+	output->pool = pool;
+	output->error = procpool_value_is(stream, "stderr");
+	if (!output->error && !procpool_value_is(stream, "stdout"))
+		return false;
+	push->kind = PROCPOOL_PUSH_OUTPUT;
+	push->output = output;
+	return true;
+}
+
 /* [2, name, params], the iterator behind the 2. */
 static void on_notification(struct procpool *pp, struct procpool_iter *it)
 {
 	struct procpool_push push = {0};
+	struct procpool_output output;
 	struct stream *stream = NULL;
 	if (!procpool_iter_next_pair(it, &push.name, &push.params) ||
 	    procpool_value_type(push.params) != PROCPOOL_ARRAY) {
@@ -130,6 +149,8 @@ static void on_notification(struct procpool *pp, struct procpool_iter *it)
 		read_event(&push);
 	} else if (procpool_value_is(push.name, "error")) {
 		read_goodbye(pp, &push);
+	} else if (procpool_value_is(push.name, "output")) {
+		read_output(&push, &output);
 	}
 	if (pp->on_push)
 		pp->on_push(pp, &push, pp->push_data);

@@ -141,6 +141,7 @@ static void write_human(struct text *out, const struct procpool_push *push, bool
 		write_event(out, push->detail);
 		break;
 	case PROCPOOL_PUSH_ERROR:
+	case PROCPOOL_PUSH_OUTPUT:
 	case PROCPOOL_PUSH_OTHER:
 		json_write_raw(out, push->name);
 		text_add_char(out, ' ');

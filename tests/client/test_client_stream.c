@@ -147,6 +147,9 @@ static void odd_push_script(struct fake *fake)
 	FAKE_SEND(fake, "\223\002\245event\221\005");
 	FAKE_SEND(fake, "\223\002\245error\220");
 	FAKE_SEND(fake, "\223\002\245error\221\300");
+	FAKE_SEND(fake, "\223\002\246output\220");
+	FAKE_SEND(fake, "\223\002\246output\224\241p\001\245stdin\304\000");
+	FAKE_SEND(fake, "\223\002\246output\224\241p\001\246stdout\001");
 	FAKE_SEND(fake, "\223\002\005\220");
 	fake_answer_int(fake, id, 1);
 	fake_until_closed(fake);
@@ -167,7 +170,44 @@ static void pushes_that_make_no_sense_are_passed_on_as_they_are(void **state)
 	int pushes = 0;
 	procpool_on_push(pp, count_other, &pushes);
 	assert_int_equal(procpool_request(pp, "ping", NO_VALUE, NULL), PROCPOOL_OK);
-	assert_int_equal(pushes, 10);
+	assert_int_equal(pushes, 13);
+	procpool_close(pp);
+	fake_stop(fake);
+}
+
+static void output_script(struct fake *fake)
+{
+	fake_accept_hello(fake);
+	uint64_t id = fake_expect(fake, "ping").msgid;
+	FAKE_SEND(fake, "\223\002\246output\224\253session-3.1\002\246stdout\304\003a\0b");
+	FAKE_SEND(fake, "\223\002\246output\225\253session-3.1\000\246stderr\304\001!\300");
+	fake_answer_int(fake, id, 1);
+	fake_until_closed(fake);
+}
+
+static void check_output(struct procpool *pp, const struct procpool_push *push, void *data)
+{
+	int number = ++*(int *)data;
+	const struct procpool_output *output = push->output;
+	(void)pp;
+	assert_int_equal(push->kind, PROCPOOL_PUSH_OUTPUT);
+	assert_int_equal(output->pool_size, 11);
+	assert_memory_equal(output->pool, "session-3.1", 11);
+	assert_int_equal(output->worker, number == 1 ? 2 : 0);
+	assert_int_equal(output->error, number == 2);
+	assert_int_equal(output->size, number == 1 ? 3 : 1);
+	assert_memory_equal(output->data, number == 1 ? "a\0b" : "!", output->size);
+}
+
+static void output_of_a_pool_of_ones_own_comes_with_its_parts(void **state)
+{
+	(void)state;
+	struct fake *fake = fake_start(output_script, NULL);
+	struct procpool *pp = fake_connect(fake);
+	int pushes = 0;
+	procpool_on_push(pp, check_output, &pushes);
+	assert_int_equal(procpool_request(pp, "ping", NO_VALUE, NULL), PROCPOOL_OK);
+	assert_int_equal(pushes, 2);
 	procpool_close(pp);
 	fake_stop(fake);
 }
@@ -462,6 +502,7 @@ int main(void)
 		cmocka_unit_test(messages_may_be_cut_at_every_byte),
 		cmocka_unit_test(bytes_that_make_no_sense_end_the_connection),
 		cmocka_unit_test(pushes_that_make_no_sense_are_passed_on_as_they_are),
+		cmocka_unit_test(output_of_a_pool_of_ones_own_comes_with_its_parts),
 		cmocka_unit_test(mutated_messages_answer_or_end_the_connection),
 		cmocka_unit_test(a_daemon_that_is_none_is_refused),
 		cmocka_unit_test(hello_names_the_client),
