@@ -26,6 +26,7 @@ struct core;
 
 struct pool {
 	struct core *core;
+	struct session *owner;          /* that opened it; NULL: it is of the configuration */
 	struct pool_spec *spec;         /* a reference */
 	TAILQ_HEAD(, runtime) runtimes; /* all that have a process or a worker */
 	struct runtime *serving; /* what workers are started from, or will be; NULL: a pause before

@@ -5,17 +5,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/container.h"
 #include "core/pool.h"
 #include "io/channel.h"
 #include "io/log.h"
+#include "io/peer.h"
 #include "io/server.h"
 
 /* What a pipe holds, unless its writer has asked for more. */
 #define READ_BYTES 65536
-/* Reads from the pipe of a process that has ended: as much as any pipe holds. */
+/* Of so many bytes, until a pipe is empty: no pipe holds more. */
 #define READS_MAX 16
 /* How often a throttled worker's pipes are emptied. */
 #define THROTTLED_SECONDS .005
@@ -107,14 +109,58 @@ static void log_bytes(struct capture_stream *stream, const uint8_t *bytes, size_
 	line_splitter_feed(&stream->splitter, bytes, size, log_text, &logging);
 }
 
+/* ---- the owner ---- */
+
+/* Who gets what is written instead of the log; or NULL. */
+static const struct session *owner_of(const struct capture *capture)
+{
+	return capture->channel->pool->owner;
+}
+
+/* NULL: it has gone, and its pool is about to. */
+static struct peer *owners_peer(const struct capture *capture)
+{
+	const struct session *owner = owner_of(capture);
+	return owner ? owner->peer : NULL;
+}
+
+static bool owner_is_blocked(const struct capture *capture)
+{
+	const struct peer *peer = owners_peer(capture);
+	return peer && peer->blocked;
+}
+
+static void push_bytes(const struct capture_stream *stream, const uint8_t *bytes, size_t size)
+{
+	const struct channel *channel = stream->capture->channel;
+	struct peer *peer = owners_peer(stream->capture);
+	if (peer)
+		peer_push_output(peer, channel->pool->spec->name,
+				 channel->worker ? channel->worker->number : 0, stream->name, bytes,
+				 size);
+}
+
+bool capture_is_stuck(const struct capture *capture)
+{
+	int size;
+	if (!owner_is_blocked(capture))
+		return false;
+	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++)
+		if (capture->streams[i].fd >= 0 &&
+		    ioctl(capture->streams[i].fd, FIONREAD, &size) == 0 && size > 0)
+			return true;
+	return false;
+}
+
 /* ---- reading ---- */
 
-static void watch(struct capture *capture)
+void capture_watch(struct capture *capture)
 {
 	struct ev_loop *loop = capture->channel->server->loop;
+	bool wanted = !capture->throttled && !owner_is_blocked(capture);
 	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++) {
 		struct capture_stream *stream = &capture->streams[i];
-		if (stream->fd >= 0 && !capture->throttled)
+		if (stream->fd >= 0 && wanted)
 			ev_io_start(loop, &stream->watcher);
 		else
 			ev_io_stop(loop, &stream->watcher);
@@ -147,7 +193,10 @@ static bool read_stream(struct capture_stream *stream)
 		return false;
 	if (stream == &capture->streams[CAPTURE_ERROR])
 		tail_add(&capture->tail, bytes, (size_t)n, capture->channel->server->turn);
-	log_bytes(stream, bytes, (size_t)n);
+	if (owner_of(capture))
+		push_bytes(stream, bytes, (size_t)n);
+	else
+		log_bytes(stream, bytes, (size_t)n);
 	return (size_t)n == sizeof(bytes);
 }
 
@@ -176,7 +225,7 @@ static void settle(struct capture *capture)
 	if (!throttled)
 		log_dropped(capture);
 	capture->throttled = throttled;
-	watch(capture);
+	capture_watch(capture);
 	if (throttled)
 		set_timer(capture, THROTTLED_SECONDS);
 	else if (!has_rest(capture))
@@ -204,6 +253,22 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 			log_rest(&capture->streams[i]);
 	}
 	settle(capture);
+}
+
+/* As much as any pipe holds, and an end to what is written meanwhile. */
+static void read_all(struct capture_stream *stream)
+{
+	int reads = 0;
+	while (read_stream(stream) && ++reads < READS_MAX)
+		;
+}
+
+void capture_drain(struct capture *capture)
+{
+	if (!owner_of(capture))
+		return;
+	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++)
+		read_all(&capture->streams[i]);
 }
 
 /* ---- tasks ---- */
@@ -267,7 +332,7 @@ int capture_open(struct capture *capture, int ret_outputs[CAPTURE_STREAM_COUNT])
 		}
 	}
 	memcpy(ret_outputs, writers, sizeof(writers));
-	watch(capture);
+	capture_watch(capture);
 	return 0;
 }
 
@@ -275,9 +340,7 @@ void capture_finish(struct capture *capture)
 {
 	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++) {
 		struct capture_stream *stream = &capture->streams[i];
-		int reads = 0;
-		while (read_stream(stream) && ++reads < READS_MAX)
-			;
+		read_all(stream);
 		log_rest(stream);
 		close_stream(stream);
 	}

@@ -4,10 +4,14 @@
  *
  * It goes to the log by lines, each with the pool, the worker and the job that ran when it was
  * read. A worker that writes more than rate_limit.h allows is read slowly for the rest of the
- * second, and what it says is dropped and counted: its pipe throttles it, and it delays nobody. The
- * end of standard error is kept, for the error of a task that is lost with its worker.
+ * second, and what it says is dropped and counted: its pipe throttles it, and it delays nobody.
  *
- * The order of lines is kept within a stream, not between the two. Part of a channel.
+ * Of a pool that a session has opened, it goes to the session instead, as it came and without loss:
+ * before the message of the channel that was written after it. While the session is blocked,
+ * because it does not read, neither are the pipes, nor a channel that has something in its pipes.
+ *
+ * The end of standard error is kept, for the error of a task that is lost with its worker. Order is
+ * kept within a stream, not between the two. Part of a channel.
  */
 #pragma once
 
@@ -54,6 +58,15 @@ void capture_init(struct capture *capture, struct channel *channel);
 
 /* Makes the pipes and watches them; the writing ends are the caller's. 0 or a negative errno. */
 int capture_open(struct capture *capture, int ret_outputs[CAPTURE_STREAM_COUNT]);
+
+/* Before messages of the channel are handled: what was written before them goes to the owner. */
+void capture_drain(struct capture *capture);
+
+/* Whether there is something that the owner, who is blocked, cannot be sent now. */
+bool capture_is_stuck(const struct capture *capture);
+
+/* Watches the pipes, or does not, when the owner is no longer blocked, or is. */
+void capture_watch(struct capture *capture);
 
 /* The process has ended: reads what it left and closes the pipes, whoever else may hold them. */
 void capture_finish(struct capture *capture);

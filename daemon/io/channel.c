@@ -152,6 +152,7 @@ static void handle_frames(struct channel *channel)
 {
 	struct frame frame;
 	int r;
+	capture_drain(&channel->capture);
 	while ((r = input_next(&channel->input, &frame)) == FRAME_DONE) {
 		const char *problem = runtime_message(channel, &frame);
 		server_execute(channel->server);
@@ -357,6 +358,22 @@ void channel_finish(struct channel *channel)
 	server_execute(server);
 }
 
+/* ---- the owner of a pool ---- */
+
+void channel_heed_owner(struct server *server, const struct session *owner)
+{
+	struct channel *channel;
+	TAILQ_FOREACH (channel, &server->channels, in_server) {
+		if (channel->pool->owner != owner || channel->ended)
+			continue;
+		capture_watch(&channel->capture);
+		if (channel->held && !capture_is_stuck(&channel->capture)) {
+			channel->held = false;
+			ev_io_start(server->loop, &channel->reader);
+		}
+	}
+}
+
 /* ---- watchers ---- */
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -364,6 +381,11 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 	struct channel *channel = container_of(watcher, struct channel, reader);
 	bool again;
 	(void)events;
+	if (channel->worker && capture_is_stuck(&channel->capture)) {
+		channel->held = true;
+		ev_io_stop(loop, watcher);
+		return;
+	}
 	if (receive(channel, &again))
 		return;
 	/* It closed its end; what counts is its exit, which must follow. */

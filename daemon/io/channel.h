@@ -23,6 +23,7 @@
 
 struct chunk;
 struct server;
+struct session;
 
 struct channel {
 	struct server *server;
@@ -46,6 +47,7 @@ struct channel {
 	bool hung_up;  /* it has ended its side of the channel */
 	bool shut;     /* it gets end of file when its output is sent */
 	bool rejected; /* it broke the protocol, and is not listened to */
+	bool held;     /* not read, because its pool's owner does not read what it has printed */
 	bool orphaned; /* its worker was forgotten with the spawner */
 	bool dirty;
 	bool ended;     /* its end is known; to be told to the core and freed */
@@ -85,6 +87,10 @@ void channel_check(struct channel *channel);
 /* Something was appended to its output. */
 void channel_mark_dirty(struct channel *channel);
 void channel_flush(struct channel *channel);
+
+/* The session is blocked, because it does not read, or no longer: what the workers of its own pools
+ * print waits until it is not. */
+void channel_heed_owner(struct server *server, const struct session *owner);
 
 /* Its end is known, and stands in channel->end: channel_finish() follows in the prepare hook. */
 void channel_end(struct channel *channel);

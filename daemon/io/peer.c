@@ -8,6 +8,7 @@
 
 #include "core/container.h"
 #include "core/core.h"
+#include "io/channel.h"
 #include "io/log.h"
 #include "io/requests.h"
 #include "io/server.h"
@@ -57,6 +58,7 @@ static void block(struct peer *peer)
 	peer->blocked = true;
 	TAILQ_INSERT_TAIL(&peer->server->blocked_peers, peer, in_blocked);
 	core_session_block(&peer->server->core, peer->session, true);
+	channel_heed_owner(peer->server, peer->session);
 	ev_io_stop(peer->server->loop, &peer->reader);
 	/* Nothing is read, so nothing can come in time. */
 	ev_timer_stop(peer->server->loop, &peer->frame_timer);
@@ -163,6 +165,20 @@ void peer_execute(struct peer *peer, const struct action *action)
 		peer_append(peer, action->outcome.value);
 		break;
 	}
+	peer_written(peer);
+}
+
+void peer_push_output(struct peer *peer, const char *pool, unsigned worker, const char *stream,
+		      const void *data, size_t size)
+{
+	struct procpool_writer *w = peer_writer(peer);
+	if (peer->ended || peer->farewell)
+		return;
+	push_begin(w, "output", 4);
+	procpool_write_string(w, pool);
+	procpool_write_uint(w, worker);
+	procpool_write_string(w, stream);
+	procpool_write_bytes(w, data, size);
 	peer_written(peer);
 }
 
@@ -395,6 +411,7 @@ void peer_check_blocked(struct peer *peer)
 	peer->blocked = false;
 	TAILQ_REMOVE(&peer->server->blocked_peers, peer, in_blocked);
 	core_session_block(&peer->server->core, peer->session, false);
+	channel_heed_owner(peer->server, peer->session);
 	if (peer->farewell || peer->ended)
 		return;
 	ev_io_start(peer->server->loop, &peer->reader);
@@ -506,8 +523,11 @@ void peer_destroy(struct peer *peer)
 	TAILQ_REMOVE(&server->peers, peer, in_server);
 	if (peer->dirty)
 		TAILQ_REMOVE(&server->dirty_peers, peer, in_dirty);
-	if (peer->blocked)
+	if (peer->blocked) {
 		TAILQ_REMOVE(&server->blocked_peers, peer, in_blocked);
+		peer->blocked = false;
+		channel_heed_owner(server, peer->session);
+	}
 	leave_eager(peer);
 	account_release(&peer->session->account, RESOURCE_OUTPUT_BYTES, peer->charged_output);
 	release_input(peer);

@@ -70,6 +70,10 @@ void peer_written(struct peer *peer);
 /* Replies and pushes that the core wants sent. */
 void peer_execute(struct peer *peer, const struct action *action);
 
+/* What a process of a pool of its own has printed; worker 0: the runtime's first process. */
+void peer_push_output(struct peer *peer, const char *pool, unsigned worker, const char *stream,
+		      const void *data, size_t size);
+
 /* Sends what it can. */
 void peer_flush(struct peer *peer);
 
