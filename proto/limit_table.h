@@ -31,6 +31,7 @@
 	X(output_bytes_session, MIB(8), "unsent bytes of a session, beyond which it is not served")  \
 	X(waits_session, 10000, "calls of wait that wait, of a session")                             \
 	X(subscriptions_session, 1000, "subscriptions of a session")                                 \
+	X(retries_max, 100, "retries that a call may ask for")                                        \
 	X(jobs_page, 1000, "jobs in one answer of jobs")
 /* clang-format on */
 

@@ -10,14 +10,16 @@ enum option {
 	OPTION_ERRORS,
 	OPTION_STREAM,
 	OPTION_PRIORITY,
+	OPTION_RETRIES,
 	OPTION_COUNT,
 };
 
 static const struct param options[OPTION_COUNT] = {
-	[OPTION_POOL] = {"pool", PARAM_STRING},   [OPTION_KWARGS] = {"kwargs", PARAM_MAP},
-	[OPTION_DETACH] = {"detach", PARAM_BOOL}, [OPTION_CHUNKSIZE] = {"chunksize", PARAM_COUNT},
-	[OPTION_STAR] = {"star", PARAM_BOOL},     [OPTION_ERRORS] = {"errors", PARAM_STRING},
-	[OPTION_STREAM] = {"stream", PARAM_BOOL}, [OPTION_PRIORITY] = {"priority", PARAM_INT},
+	[OPTION_POOL] = {"pool", PARAM_STRING},     [OPTION_KWARGS] = {"kwargs", PARAM_MAP},
+	[OPTION_DETACH] = {"detach", PARAM_BOOL},   [OPTION_CHUNKSIZE] = {"chunksize", PARAM_COUNT},
+	[OPTION_STAR] = {"star", PARAM_BOOL},       [OPTION_ERRORS] = {"errors", PARAM_STRING},
+	[OPTION_STREAM] = {"stream", PARAM_BOOL},   [OPTION_PRIORITY] = {"priority", PARAM_INT},
+	[OPTION_RETRIES] = {"retries", PARAM_UINT},
 };
 
 #define ALL (OPTIONS_APPLY | OPTIONS_APPLY_ASYNC | OPTIONS_MAP | OPTIONS_MAP_ASYNC)
@@ -32,6 +34,7 @@ static const unsigned option_methods[OPTION_COUNT] = {
 	[OPTION_ERRORS] = OPTIONS_MAP | OPTIONS_MAP_ASYNC,
 	[OPTION_STREAM] = OPTIONS_MAP_ASYNC,
 	[OPTION_PRIORITY] = ALL,
+	[OPTION_RETRIES] = ALL,
 };
 
 #undef ALL
@@ -120,6 +123,7 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	slice_of(values[OPTION_POOL], &ret->pool);
 	ret->kwargs = values[OPTION_KWARGS];
 	procpool_value_uint(values[OPTION_CHUNKSIZE], &ret->chunksize);
+	procpool_value_uint(values[OPTION_RETRIES], &ret->retries);
 	procpool_value_bool(values[OPTION_DETACH], &ret->detach);
 	procpool_value_bool(values[OPTION_STAR], &ret->star);
 	procpool_value_bool(values[OPTION_STREAM], &ret->stream);

@@ -28,6 +28,7 @@ struct task_options {
 	bool collect; /* errors: "collect" */
 	bool stream;
 	int8_t priority;
+	uint64_t retries;
 };
 
 /*

@@ -9,6 +9,7 @@ static const char *const type_names[] = {
 	[PARAM_BOOL] = "a bool",
 	[PARAM_STRING] = "a string",
 	[PARAM_COUNT] = "an integer, 1 or more",
+	[PARAM_UINT] = "an integer, 0 or more",
 	[PARAM_INT] = "an integer",
 	[PARAM_JOB] = "a job id, an integer from 1 to 9007199254740991",
 	[PARAM_SECONDS] = "a number of seconds, finite and not negative, or nil",
@@ -32,6 +33,8 @@ static bool fits(struct procpool_value value, enum param_type type)
 		return is == PROCPOOL_STRING || is == PROCPOOL_BYTES;
 	case PARAM_COUNT:
 		return procpool_value_uint(value, &n) && n >= 1;
+	case PARAM_UINT:
+		return procpool_value_uint(value, &n);
 	case PARAM_INT:
 		return procpool_value_int(value, &i);
 	case PARAM_JOB:

@@ -9,6 +9,7 @@
 #include "core/core.h"
 #include "core/publish.h"
 #include "core/results.h"
+#include "core/retry.h"
 
 /* Bytes that a message needs around a job's value. */
 #define ENVELOPE_BYTES 512
@@ -125,7 +126,8 @@ static void leave_session(struct job *job)
 	if (!job->async)
 		request_table_remove(&session->requests, job);
 	account_release(&session->account, RESOURCE_JOBS, 1);
-	account_release(&session->account, RESOURCE_QUEUED_BYTES, job->request->size);
+	account_release(&session->account, RESOURCE_QUEUED_BYTES,
+			job->request->size + retry_charged_bytes(job));
 }
 
 static void tell_submitter(struct core *core, struct job *job)
@@ -159,6 +161,7 @@ void core_end_job(struct core *core, struct job *job, enum job_event event, stru
 	core->stats.ended[job->state]++;
 	if (job->queued)
 		fair_queue_remove(job->flow, job);
+	retry_clear(core, job);
 	core_recall(core, job, true, now_us);
 	leave_session(job);
 	core_mark_dirty(core, job->function->pool);
@@ -319,6 +322,39 @@ void core_fail_tasks(struct core *core, struct job *job, uint32_t first, uint32_
 	core_finish_map_if_done(core, job, now_us);
 }
 
+/* Tasks that ran, or began to. */
+struct attempt {
+	struct job *job;
+	struct range range;
+	uint32_t number;
+};
+
+static struct attempt attempt_of(struct chunk *chunk, uint32_t first, uint32_t count)
+{
+	struct range range = {.first = chunk->range.first + first, .count = count};
+	if (retry_is_allowed(chunk->job, chunk->attempt) && !chunk->dropped)
+		range = worker_find_tasks(chunk, first, count);
+	return (struct attempt){chunk->job, range, chunk->attempt};
+}
+
+/* They are over and failed: they run again, or that was it. */
+static void fail_attempt(struct core *core, const struct attempt *attempt,
+			 const struct outcome *error, uint64_t now_us)
+{
+	struct job *job = attempt->job;
+	const struct range *range = &attempt->range;
+	if (retry_tasks(core, job, *range, attempt->number, error->code, now_us))
+		return;
+	if (attempt->number == 1) {
+		core_fail_tasks(core, job, range->first, range->count, error, now_us);
+		return;
+	}
+	struct outcome last = {error->code, span_hold(error->value)};
+	last = error_with_int(last, "attempts", attempt->number);
+	core_fail_tasks(core, job, range->first, range->count, &last, now_us);
+	outcome_fini(&last);
+}
+
 /* A worker that has nothing left to answer can be given work. */
 static void settle_worker(struct worker *worker, uint64_t now_us)
 {
@@ -344,7 +380,7 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 		return unanswered;
 
 	struct range lost = chunk->range, rest = chunk->range;
-	bool kept = !chunk->dropped && job_give_back(job, &rest, begun) == 0;
+	bool kept = !chunk->dropped && job_give_back(job, &rest, begun, chunk->attempt) == 0;
 	/* What its session was charged for it, too. */
 	fair_queue_charge(job->flow, -(int64_t)worker_cut(worker, chunk, begun));
 	pool->running -= count - begun;
@@ -425,12 +461,11 @@ bool core_worker_error(struct core *core, struct worker *worker, uint32_t seq, u
 	if (!chunk)
 		return false;
 	bool wanted = take_answer(core, worker, chunk, 1, us, now_us);
-	struct job *job = chunk->job;
-	uint32_t task = chunk->range.first + index;
+	struct attempt attempt = attempt_of(chunk, index, 1);
 	end_answer(core, worker, chunk, 1, now_us);
 	if (wanted) {
 		struct outcome outcome = error_from_worker(error);
-		core_fail_tasks(core, job, task, 1, &outcome, now_us);
+		fail_attempt(core, &attempt, &outcome, now_us);
 		outcome_fini(&outcome);
 	}
 	return true;
@@ -457,14 +492,14 @@ void core_worker_lost(struct core *core, struct worker *worker, const struct out
 		core_recall_worker(core, worker, now_us);
 	while ((chunk = worker_current(worker))) {
 		struct job *job = chunk->job;
-		uint32_t first = chunk->range.first + chunk->answered;
 		uint32_t count = chunk->range.count - chunk->answered;
+		struct attempt attempt = attempt_of(chunk, chunk->answered, count);
 		bool wanted = !chunk->dropped;
 		worker->pool->running -= count;
 		core->stats.tasks_finished += count;
 		worker_forget(worker, chunk);
 		if (wanted)
-			core_fail_tasks(core, job, first, count, error, now_us);
+			fail_attempt(core, &attempt, error, now_us);
 		else if (job->assigned == 0 && job_ended(job) && !job->kept)
 			free_job(core, job);
 	}
@@ -477,7 +512,7 @@ void core_fail_waiting(struct core *core, struct pool *pool, const struct outcom
 	uint64_t id = 0;
 	struct job *job;
 	while (pool->waiting > 0 && (job = job_table_next(&core->jobs, id, &id))) {
-		if (job->function->pool != pool || job_ended(job) || !job_has_tasks(job))
+		if (job->function->pool != pool || job_ended(job) || job_tasks_left(job) == 0)
 			continue;
 		struct outcome copy = {error->code, span_hold(error->value)};
 		core_end_job(core, job, JOB_FAIL, copy, now_us);

@@ -9,6 +9,7 @@
 #include "core/container.h"
 #include "core/health.h"
 #include "core/recycle.h"
+#include "core/retry.h"
 #include "core/scheduler.h"
 
 static void set_limits(struct core *core)
@@ -258,6 +259,9 @@ void core_timers(struct core *core, uint64_t now_us)
 		case TIMER_REBALANCE:
 			scheduler_rebalance(container_of(timer, struct pool, rebalance_timer),
 					    now_us);
+			break;
+		case TIMER_RETRY:
+			retry_resume(core, container_of(timer, struct returned, pause));
 			break;
 		case TIMER_WORKER:
 			pool_worker_overdue(container_of(timer, struct worker, deadline), now_us);

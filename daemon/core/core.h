@@ -158,6 +158,7 @@ struct submission {
 	uint32_t chunksize;           /* 0: none */
 	bool star, collect, stream, detach;
 	int8_t priority;
+	uint32_t retries;
 };
 
 /* Accepts a job: returns its id, or 0 and *ret_error. May end it at once (an empty map). */

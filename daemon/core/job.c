@@ -8,28 +8,24 @@
 #include "core/results.h"
 #include "proto/frame.h"
 
-/* A range that was handed out and taken back. */
-struct returned {
-	struct range range;
-	STAILQ_ENTRY(returned) next;
-};
-
 struct map {
-	struct range rest; /* never handed out */
-	STAILQ_HEAD(, returned) returned;
+	struct range rest;             /* never handed out */
+	struct returned_list returned; /* available again */
 	uint32_t returned_tasks;
-	uint32_t chunksize; /* asked for; 0: none */
+	uint32_t returned_begun; /* of these, those that have failed before */
+	uint32_t chunksize;      /* asked for; 0: none */
 	struct results results;
 };
 
 #define NO JOB_STATE_COUNT
 static const enum job_state next_states[JOB_STATE_COUNT][JOB_EVENT_COUNT] = {
-	/*                 ASSIGN       TAKE_BACK    SUCCEED   FAIL        CANCEL */
-	[JOB_WAITING] = {JOB_RUNNING, NO, JOB_DONE, JOB_FAILED, JOB_CANCELLED},
-	[JOB_RUNNING] = {JOB_RUNNING, JOB_WAITING, JOB_DONE, JOB_FAILED, JOB_CANCELLED},
-	[JOB_DONE] = {NO, NO, NO, NO, NO},
-	[JOB_FAILED] = {NO, NO, NO, NO, NO},
-	[JOB_CANCELLED] = {NO, NO, NO, NO, NO},
+	/*                 ASSIGN       TAKE_BACK    RETRY     SUCCEED   FAIL        CANCEL */
+	[JOB_WAITING] = {JOB_RUNNING, NO, NO, JOB_DONE, JOB_FAILED, JOB_CANCELLED},
+	[JOB_RUNNING] = {JOB_RUNNING, JOB_WAITING, JOB_WAITING, JOB_DONE, JOB_FAILED,
+			 JOB_CANCELLED},
+	[JOB_DONE] = {NO, NO, NO, NO, NO, NO},
+	[JOB_FAILED] = {NO, NO, NO, NO, NO, NO},
+	[JOB_CANCELLED] = {NO, NO, NO, NO, NO, NO},
 };
 #undef NO
 
@@ -66,21 +62,19 @@ static struct map *map_create(struct range whole)
 	struct map *map = calloc(1, sizeof(*map));
 	if (map) {
 		map->rest = whole;
-		STAILQ_INIT(&map->returned);
+		TAILQ_INIT(&map->returned);
 		results_init(&map->results);
 	}
 	return map;
 }
 
-static void map_drop_tasks(struct map *map)
+static void drop_returned(struct returned_list *list)
 {
 	struct returned *returned;
-	while ((returned = STAILQ_FIRST(&map->returned))) {
-		STAILQ_REMOVE_HEAD(&map->returned, next);
+	while ((returned = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, returned, in_job);
 		free(returned);
 	}
-	map->returned_tasks = 0;
-	map->rest.count = 0;
 }
 
 struct job *job_create(bool is_map, struct span request, struct range whole)
@@ -111,9 +105,9 @@ void job_destroy(struct job *job)
 	assert(job->assigned == 0);
 	if (job->extra)
 		assert(LIST_EMPTY(&job->extra->waits) && LIST_EMPTY(&job->extra->subscriptions));
+	job_drop_tasks(job);
 	free(job->extra);
 	if (job->map) {
-		map_drop_tasks(job->map);
 		results_fini(&job->map->results);
 		free(job->map);
 	}
@@ -125,8 +119,11 @@ void job_destroy(struct job *job)
 
 struct job_extra *job_need_extra(struct job *job)
 {
-	if (!job->extra)
+	if (!job->extra) {
 		job->extra = calloc(1, sizeof(*job->extra));
+		if (job->extra)
+			TAILQ_INIT(&job->extra->paused);
+	}
 	return job->extra;
 }
 
@@ -140,20 +137,37 @@ uint32_t job_chunksize(const struct job *job)
 	return job->map ? job->map->chunksize : 1;
 }
 
+static uint32_t tasks_paused(const struct job *job)
+{
+	return job->extra ? job->extra->paused_tasks : 0;
+}
+
 uint32_t job_tasks_left(const struct job *job)
 {
 	if (job->map)
-		return job->map->rest.count + job->map->returned_tasks;
+		return job->map->rest.count + job->map->returned_tasks + tasks_paused(job);
 	return job->state == JOB_WAITING ? 1 : 0;
 }
 
 bool job_has_tasks(const struct job *job)
 {
-	return job_tasks_left(job) > 0;
+	return job_tasks_left(job) > tasks_paused(job);
 }
 
-/* Cuts the first elements off a range. */
-static struct range range_cut(struct range *range, uint32_t count_max, size_t size_max)
+uint32_t job_tasks_unbegun(const struct job *job)
+{
+	if (job->map)
+		return job->map->rest.count + job->map->returned_tasks - job->map->returned_begun;
+	return job->state == JOB_WAITING && tasks_paused(job) == 0 &&
+	       !(job->extra && job->extra->next_attempt > 1);
+}
+
+uint32_t job_attempt(const struct job *job)
+{
+	return job->extra && job->extra->attempt > 1 ? job->extra->attempt : 1;
+}
+
+struct range range_cut(struct range *range, uint32_t count_max, size_t size_max)
 {
 	uint32_t count = range->count < count_max ? range->count : count_max;
 	size_t size = frame_values_size(range->data, range->data + range->size, size_max, &count);
@@ -165,48 +179,118 @@ static struct range range_cut(struct range *range, uint32_t count_max, size_t si
 	return cut;
 }
 
-struct range job_take(struct job *job, uint32_t count_max, size_t size_max)
+/* It is no longer held for a retry. */
+static void free_returned(struct job *job, struct returned *returned)
 {
-	assert(job_has_tasks(job) && count_max > 0);
-	if (!job->map)
-		return job->whole;
-	struct returned *returned = STAILQ_FIRST(&job->map->returned);
-	if (!returned)
-		return range_cut(&job->map->rest, count_max, size_max);
+	if (returned->attempt > 1)
+		job->extra->retry_count--;
+	free(returned);
+}
 
+static struct range take_returned(struct job *job, struct returned *returned, uint32_t count_max,
+				  size_t size_max)
+{
+	struct map *map = job->map;
 	struct range cut = range_cut(&returned->range, count_max, size_max);
-	job->map->returned_tasks -= cut.count;
+	map->returned_tasks -= cut.count;
+	if (returned->attempt > 1)
+		map->returned_begun -= cut.count;
 	if (returned->range.count == 0) {
-		STAILQ_REMOVE_HEAD(&job->map->returned, next);
-		free(returned);
+		TAILQ_REMOVE(&map->returned, returned, in_job);
+		free_returned(job, returned);
 	}
 	return cut;
 }
 
-int job_give_back(struct job *job, struct range *range, uint32_t begun)
+struct range job_take(struct job *job, uint32_t count_max, size_t size_max, uint32_t *ret_attempt)
+{
+	struct job_extra *extra = job->extra;
+	assert(job_has_tasks(job) && count_max > 0);
+	struct returned *returned = job->map ? TAILQ_FIRST(&job->map->returned) : NULL;
+	uint32_t attempt = returned ? returned->attempt : 1;
+	if (!job->map && extra && extra->next_attempt > 1)
+		attempt = extra->next_attempt;
+	if (extra && attempt > extra->attempt)
+		extra->attempt = attempt;
+	*ret_attempt = attempt;
+	if (returned)
+		return take_returned(job, returned, count_max, size_max);
+	return job->map ? range_cut(&job->map->rest, count_max, size_max) : job->whole;
+}
+
+static struct returned *make_returned(struct job *job, struct range range, uint32_t attempt)
+{
+	struct returned *returned = calloc(1, sizeof(*returned));
+	if (!returned)
+		return NULL;
+	returned->range = range;
+	returned->attempt = attempt;
+	if (attempt > 1)
+		job->extra->retry_count++;
+	return returned;
+}
+
+static void make_available(struct map *map, struct returned *returned)
+{
+	map->returned_tasks += returned->range.count;
+	if (returned->attempt > 1)
+		map->returned_begun += returned->range.count;
+	TAILQ_INSERT_HEAD(&map->returned, returned, in_job);
+}
+
+int job_give_back(struct job *job, struct range *range, uint32_t begun, uint32_t attempt)
 {
 	assert(begun < range->count);
 	if (!job->map) {
 		range->count = 0;
 		return 0;
 	}
-	struct returned *returned = malloc(sizeof(*returned));
+	struct returned *returned = make_returned(job, *range, attempt);
 	if (!returned)
 		return -ENOMEM;
-	returned->range = *range;
 	struct range kept = {range->first, 0, range->data, 0};
 	if (begun > 0)
 		kept = range_cut(&returned->range, begun, SIZE_MAX);
 	*range = kept;
-	job->map->returned_tasks += returned->range.count;
-	STAILQ_INSERT_HEAD(&job->map->returned, returned, next);
+	make_available(job->map, returned);
 	return 0;
+}
+
+struct returned *job_pause(struct job *job, struct range range, uint32_t attempt)
+{
+	struct returned *returned = make_returned(job, range, attempt);
+	if (!returned)
+		return NULL;
+	returned->job = job;
+	job->extra->paused_tasks += range.count;
+	TAILQ_INSERT_TAIL(&job->extra->paused, returned, in_job);
+	return returned;
+}
+
+void job_resume(struct returned *returned)
+{
+	struct job *job = returned->job;
+	job->extra->paused_tasks -= returned->range.count;
+	TAILQ_REMOVE(&job->extra->paused, returned, in_job);
+	if (job->map) {
+		make_available(job->map, returned);
+		return;
+	}
+	job->extra->next_attempt = returned->attempt;
+	free_returned(job, returned);
 }
 
 void job_drop_tasks(struct job *job)
 {
-	if (job->map)
-		map_drop_tasks(job->map);
+	if (job->extra) {
+		drop_returned(&job->extra->paused);
+		job->extra->paused_tasks = 0;
+	}
+	if (job->map) {
+		drop_returned(&job->map->returned);
+		job->map->returned_tasks = job->map->returned_begun = 0;
+		job->map->rest.count = 0;
+	}
 }
 
 int job_add_values(struct job *job, uint32_t first, uint32_t count, struct span values)

@@ -15,6 +15,7 @@
 
 #include "core/outcome.h"
 #include "core/span.h"
+#include "core/timer_heap.h"
 
 struct flow;
 struct function;
@@ -35,6 +36,7 @@ enum job_state {
 enum job_event {
 	JOB_ASSIGN,    /* a worker was given some of it */
 	JOB_TAKE_BACK, /* all that was assigned was taken back before it began */
+	JOB_RETRY,     /* an apply: its task failed, and is to run again after a pause */
 	JOB_SUCCEED,
 	JOB_FAIL,
 	JOB_CANCEL,
@@ -49,6 +51,21 @@ struct range {
 	size_t size;
 };
 
+/* Cuts the first elements off a range: at most count_max (1 or more), of together about size_max
+ * bytes, but at least one. */
+struct range range_cut(struct range *range, uint32_t count_max, size_t size_max);
+
+/* Tasks that were handed out and wait again: they were taken back before they began, or failed and
+ * are to be retried. */
+struct returned {
+	struct range range;
+	uint32_t attempt;   /* that their next run will be, from 1 */
+	struct job *job;    /* while in a pause before that */
+	struct timer pause; /* its end */
+	TAILQ_ENTRY(returned) in_job;
+};
+
+TAILQ_HEAD(returned_list, returned);
 LIST_HEAD(wait_list, wait);
 LIST_HEAD(subscription_list, subscription);
 
@@ -63,6 +80,13 @@ struct job_extra {
 	struct procpool_value kwargs; /* lie in the request; size 0: none */
 	struct wait_list waits;
 	struct subscription_list subscriptions;
+	uint32_t retries;            /* how often a task that failed may run again */
+	uint32_t attempt;            /* the highest that a worker was given; 0: none */
+	uint32_t next_attempt;       /* of an apply; 0: the first */
+	uint32_t retry_count;        /* struct returned that exist for retries */
+	uint32_t retries_charged;    /* and as many as the session was charged for */
+	uint32_t paused_tasks;       /* failed, and not to be handed out yet */
+	struct returned_list paused; /* those */
 };
 
 /*
@@ -141,18 +165,30 @@ bool job_ended(const struct job *job);
 void job_set_chunksize(struct job *job, uint32_t chunksize);
 uint32_t job_chunksize(const struct job *job);
 
-/* Whether some of its tasks are not handed out. */
+/* Whether some of its tasks can be handed out. */
 bool job_has_tasks(const struct job *job);
 
-/* How many tasks are not handed out. */
+/* How many tasks are to be handed out, those in a pause included. */
 uint32_t job_tasks_left(const struct job *job);
 
-/* Takes up to count_max tasks of together about size_max bytes (at least one), in order. */
-struct range job_take(struct job *job, uint32_t count_max, size_t size_max);
+/* How many tasks have never been handed out, or were taken back before they had begun once. */
+uint32_t job_tasks_unbegun(const struct job *job);
+
+/* Takes up to count_max tasks of together about size_max bytes (at least one), in order, all to be
+ * run in the same attempt. */
+struct range job_take(struct job *job, uint32_t count_max, size_t size_max, uint32_t *ret_attempt);
 
 /* The tail of a range, from its task `begun` on, becomes available again; *range keeps the rest.
  * 0, or -ENOMEM, and then nothing has changed. */
-int job_give_back(struct job *job, struct range *range, uint32_t begun);
+int job_give_back(struct job *job, struct range *range, uint32_t begun, uint32_t attempt);
+
+/* Tasks that failed wait for their next attempt, and are not available before job_resume(). Of a
+ * job with extra->retries. NULL without memory. */
+struct returned *job_pause(struct job *job, struct range range, uint32_t attempt);
+void job_resume(struct returned *returned);
+
+/* The highest attempt of a task that has been handed out, 1 or more. */
+uint32_t job_attempt(const struct job *job);
 
 /* No further task will be taken from it. */
 void job_drop_tasks(struct job *job);

@@ -67,12 +67,14 @@ static uint32_t chunk_tasks(const struct pool *pool, const struct worker *worker
 static void assign(struct pool *pool, struct worker *worker, struct job *job, uint64_t now_us)
 {
 	struct core *core = pool->core;
-	struct range range = job_take(job, chunk_tasks(pool, worker, job), CHUNK_BYTES_MAX);
+	uint32_t attempt;
+	struct range range =
+		job_take(job, chunk_tasks(pool, worker, job), CHUNK_BYTES_MAX, &attempt);
 	size_t bytes = range.size + job_kwargs(job).size;
 	double estimate_us = job->function->samples > 0
 				     ? tasks_us(job->function, range.count, bytes)
 				     : 2 * SCHEDULER_AHEAD_US;
-	struct chunk *chunk = worker_push(worker, job, range, estimate_us, now_us);
+	struct chunk *chunk = worker_push(worker, job, range, attempt, estimate_us, now_us);
 
 	bool first = job->state == JOB_WAITING;
 	job_step(job, JOB_ASSIGN, now_us);
@@ -81,10 +83,13 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 	fair_queue_charge(job->flow, (int64_t)estimate_us + 1);
 	if (first) {
 		core->running_jobs++;
-		job->waited_us = now_us - job->submitted_us;
 		publish_job(core, job);
 	}
-	histogram_add(&core->stats.waiting, now_us - job->submitted_us, range.count);
+	if (attempt == 1) {
+		if (first)
+			job->waited_us = now_us - job->submitted_us;
+		histogram_add(&core->stats.waiting, now_us - job->submitted_us, range.count);
+	}
 	core->stats.tasks_begun += range.count;
 	pool->waiting -= range.count;
 	pool->running += range.count;

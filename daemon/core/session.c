@@ -268,9 +268,9 @@ struct cancellation core_cancel(struct core *core, struct job *job, uint64_t now
 		done.state = JOB_FAILED;
 		return done;
 	}
-	done.begun = job->whole.count - job_tasks_left(job);
+	done.begun = job->whole.count - job_tasks_unbegun(job);
 	done.state = job->state;
-	if (!job->map && done.begun > 0)
+	if (!job->map && job->state == JOB_RUNNING)
 		return done;
 	done.cancelled = true;
 	done.state = JOB_CANCELLED;

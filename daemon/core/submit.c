@@ -195,13 +195,19 @@ static struct span request_of(const struct submission *submission)
 	return (struct span){submission->message.blob, begin, (size_t)(end - begin)};
 }
 
-/* Its bytes lie as far behind the items as in the message. */
-static bool set_kwargs(struct job *job, struct procpool_value kwargs, const uint8_t *items)
+/* What few jobs have. items: where those of the message lie. */
+static bool set_extra(struct job *job, const struct submission *submission, const uint8_t *items)
 {
+	struct procpool_value kwargs = submission->kwargs;
+	if (kwargs.size == 0 && submission->retries == 0)
+		return true;
 	struct job_extra *extra = job_need_extra(job);
 	if (!extra)
 		return false;
-	extra->kwargs.data = job->whole.data + (kwargs.data - items);
+	extra->retries = submission->retries;
+	/* The job's bytes of them lie as far behind its items as in the message. */
+	if (kwargs.size > 0)
+		extra->kwargs.data = job->whole.data + (kwargs.data - items);
 	extra->kwargs.size = kwargs.size;
 	return true;
 }
@@ -228,7 +234,7 @@ static struct job *make_job(const struct submission *submission)
 	job->msgid = submission->msgid;
 	if (submission->is_map)
 		job_set_chunksize(job, submission->chunksize);
-	if (submission->kwargs.size > 0 && !set_kwargs(job, submission->kwargs, whole.data)) {
+	if (!set_extra(job, submission, whole.data)) {
 		job_destroy(job);
 		return NULL;
 	}

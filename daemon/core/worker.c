@@ -81,7 +81,7 @@ bool worker_has_room(const struct worker *worker)
 }
 
 struct chunk *worker_push(struct worker *worker, struct job *job, struct range range,
-			  double estimate_us, uint64_t now_us)
+			  uint32_t attempt, double estimate_us, uint64_t now_us)
 {
 	assert(worker_has_room(worker));
 	uint32_t seq = worker->next_seq++;
@@ -90,6 +90,8 @@ struct chunk *worker_push(struct worker *worker, struct job *job, struct range r
 	*chunk = (struct chunk){.job = job,
 				.range = range,
 				.seq = seq,
+				.attempt = attempt,
+				.behind = range,
 				.pending = true,
 				.estimate_us = estimate_us,
 				.sent_us = now_us};
@@ -169,6 +171,15 @@ bool worker_revoke_all(struct worker *worker)
 		later_begun = later_begun || begun > 0;
 	}
 	return true;
+}
+
+struct range worker_find_tasks(struct chunk *chunk, uint32_t first, uint32_t count)
+{
+	uint32_t task = chunk->range.first + first;
+	assert(task >= chunk->behind.first);
+	if (task > chunk->behind.first)
+		range_cut(&chunk->behind, task - chunk->behind.first, SIZE_MAX);
+	return range_cut(&chunk->behind, count, SIZE_MAX);
 }
 
 double worker_cut(struct worker *worker, struct chunk *chunk, uint32_t count)

@@ -46,9 +46,11 @@ struct chunk {
 	struct range range; /* what the worker is to answer; the tail is cut off when taken back */
 	uint32_t answered;  /* tasks of the range */
 	uint32_t seq;
-	bool pending;       /* sent, and not all answered */
-	bool dropped;       /* its job has ended: answers are ignored */
-	double estimate_us; /* what it was thought to take */
+	uint32_t attempt;    /* of its tasks, from 1 */
+	struct range behind; /* what of the range lies behind the last task looked for */
+	bool pending;        /* sent, and not all answered */
+	bool dropped;        /* its job has ended: answers are ignored */
+	double estimate_us;  /* what it was thought to take */
 	uint64_t sent_us;
 };
 
@@ -104,7 +106,7 @@ bool worker_has_room(const struct worker *worker);
 
 /* Enters a chunk as the next message and offers it in the page. Borrowed until it is answered. */
 struct chunk *worker_push(struct worker *worker, struct job *job, struct range range,
-			  double estimate_us, uint64_t now_us);
+			  uint32_t attempt, double estimate_us, uint64_t now_us);
 
 /* The oldest chunk that is pending, or NULL: the one that runs. */
 struct chunk *worker_current(struct worker *worker);
@@ -136,6 +138,12 @@ uint32_t worker_revoke(struct worker *worker, struct chunk *chunk);
  * words in its page do not make sense together, or there is none: all counts as begun.
  */
 bool worker_revoke_all(struct worker *worker);
+
+/*
+ * Where tasks of a chunk lie, from its task `first` on. Going through a chunk costs the same
+ * however many of its tasks are asked for, so they must be asked for in order.
+ */
+struct range worker_find_tasks(struct chunk *chunk, uint32_t first, uint32_t count);
 
 /* Cuts a chunk off behind its first `count` tasks, and its estimate with it; returns what was cut
  * off the estimate. */

@@ -36,14 +36,35 @@ void channel_mark_dirty(struct channel *channel)
 	TAILQ_INSERT_TAIL(&channel->server->dirty_channels, channel, in_dirty);
 }
 
+/* Of a task message; returns how many there are. Written only with something in it. */
+static uint32_t count_options(const struct chunk *chunk)
+{
+	return (job_kwargs(chunk->job).size > 0) + (chunk->attempt > 1);
+}
+
+static void write_options(struct channel *channel, const struct chunk *chunk, uint32_t count)
+{
+	struct procpool_value kwargs = job_kwargs(chunk->job);
+	struct procpool_writer *w = output_writer(&channel->output);
+	procpool_write_map(w, count);
+	if (chunk->attempt > 1) {
+		procpool_write_string(w, "attempt");
+		procpool_write_uint(w, chunk->attempt);
+	}
+	if (kwargs.size > 0) {
+		procpool_write_string(w, "kwargs");
+		output_append(&channel->output, kwargs.data, kwargs.size);
+	}
+}
+
 void channel_send_task(struct channel *channel, const struct chunk *chunk)
 {
 	struct procpool_writer *w = output_writer(&channel->output);
 	const struct job *job = chunk->job;
-	struct procpool_value kwargs = job_kwargs(job);
+	uint32_t options = count_options(chunk);
 	if (channel->worker->pending == 1)
 		capture_begins(&channel->capture);
-	procpool_write_array(w, kwargs.size > 0 ? 7 : 6);
+	procpool_write_array(w, options > 0 ? 7 : 6);
 	procpool_write_int(w, MSG_TASK);
 	procpool_write_uint(w, chunk->seq);
 	procpool_write_uint(w, job->id);
@@ -56,12 +77,8 @@ void channel_send_task(struct channel *channel, const struct chunk *chunk)
 				   chunk->range.size);
 	else
 		output_append(&channel->output, chunk->range.data, chunk->range.size);
-	if (kwargs.size > 0) {
-		w = output_writer(&channel->output);
-		procpool_write_map(w, 1);
-		procpool_write_string(w, "kwargs");
-		output_append(&channel->output, kwargs.data, kwargs.size);
-	}
+	if (options > 0)
+		write_options(channel, chunk, options);
 	channel_mark_dirty(channel);
 }
 

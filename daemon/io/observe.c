@@ -212,7 +212,7 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 	write_key_string(w, "client", job->session->client);
 	write_key_time(w, "since", job->since_us);
 	write_key_time(w, "submitted", job->submitted_us);
-	write_key_uint(w, "attempt", 1);
+	write_key_uint(w, "attempt", job_attempt(job));
 	procpool_write_string(w, "worker");
 	if (pid != 0)
 		procpool_write_int(w, pid);

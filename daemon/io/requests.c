@@ -133,6 +133,12 @@ static void submit(struct call *call, enum options_method method)
 		answer_problem(call, &problem);
 		return;
 	}
+	if (options.retries > call->core->limits.retries_max) {
+		problem_set(&problem, "option 'retries' is at most retries_max (%llu)",
+			    (unsigned long long)call->core->limits.retries_max);
+		answer_problem(call, &problem);
+		return;
+	}
 	struct slice function = text_of(params[0]);
 	struct submission submission = {
 		.is_map = is_map,
@@ -152,6 +158,7 @@ static void submit(struct call *call, enum options_method method)
 		.stream = options.stream,
 		.detach = options.detach,
 		.priority = options.priority,
+		.retries = (uint32_t)options.retries,
 	};
 	struct outcome error;
 	uint64_t id =

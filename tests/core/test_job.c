@@ -12,11 +12,11 @@ static void test_every_state_and_event(void **state)
 	(void)state;
 	enum { NO = JOB_STATE_COUNT };
 	static const int expected[JOB_STATE_COUNT][JOB_EVENT_COUNT] = {
-		{JOB_RUNNING, NO, JOB_DONE, JOB_FAILED, JOB_CANCELLED},
-		{JOB_RUNNING, JOB_WAITING, JOB_DONE, JOB_FAILED, JOB_CANCELLED},
-		{NO, NO, NO, NO, NO},
-		{NO, NO, NO, NO, NO},
-		{NO, NO, NO, NO, NO},
+		{JOB_RUNNING, NO, NO, JOB_DONE, JOB_FAILED, JOB_CANCELLED},
+		{JOB_RUNNING, JOB_WAITING, JOB_WAITING, JOB_DONE, JOB_FAILED, JOB_CANCELLED},
+		{NO, NO, NO, NO, NO, NO},
+		{NO, NO, NO, NO, NO, NO},
+		{NO, NO, NO, NO, NO, NO},
 	};
 	for (int s = 0; s < JOB_STATE_COUNT; s++)
 		for (int e = 0; e < JOB_EVENT_COUNT; e++)
@@ -59,6 +59,14 @@ static void test_time_of_a_state_is_when_it_was_entered(void **state)
 	job_destroy(job);
 }
 
+static struct range take(struct job *job, uint32_t count_max, size_t size_max)
+{
+	uint32_t attempt;
+	struct range range = job_take(job, count_max, size_max, &attempt);
+	assert_int_equal(attempt, 1);
+	return range;
+}
+
 /* ---- an apply ---- */
 
 static void test_apply_is_one_task_until_it_is_assigned(void **state)
@@ -67,13 +75,13 @@ static void test_apply_is_one_task_until_it_is_assigned(void **state)
 	struct job *job = make_apply();
 	assert_int_equal(job_tasks_left(job), 1);
 	assert_int_equal(job_chunksize(job), 1);
-	struct range range = job_take(job, 5, 1);
+	struct range range = take(job, 5, 1);
 	assert_int_equal(range.count, 1);
 	assert_int_equal(range.size, 2);
 	assert_memory_equal(range.data, "\x91\x29", 2);
 	job_step(job, JOB_ASSIGN, 1);
 	assert_false(job_has_tasks(job));
-	assert_int_equal(job_give_back(job, &range, 0), 0);
+	assert_int_equal(job_give_back(job, &range, 0, 1), 0);
 	job_step(job, JOB_TAKE_BACK, 2);
 	assert_true(job_has_tasks(job));
 	job_destroy(job);
@@ -109,12 +117,12 @@ static void test_map_is_taken_in_order_by_count_and_size(void **state)
 {
 	(void)state;
 	struct job *job = make_map(NULL);
-	assert_range(job_take(job, 2, 100), 0, 2, 2);
-	assert_range(job_take(job, 100, 4), 2, 4, 4);
+	assert_range(take(job, 2, 100), 0, 2, 2);
+	assert_range(take(job, 100, 4), 2, 4, 4);
 	assert_int_equal(job_tasks_left(job), 2);
-	assert_range(job_take(job, 100, 5), 6, 1, 1);
+	assert_range(take(job, 100, 5), 6, 1, 1);
 	/* At least one, whatever its size. */
-	assert_range(job_take(job, 100, 1), 7, 1, 5);
+	assert_range(take(job, 100, 1), 7, 1, 5);
 	assert_false(job_has_tasks(job));
 	job_destroy(job);
 }
@@ -123,17 +131,17 @@ static void test_what_is_given_back_is_taken_first_and_in_order(void **state)
 {
 	(void)state;
 	struct job *job = make_map(NULL);
-	struct range a = job_take(job, 3, 100), b = job_take(job, 3, 100);
+	struct range a = take(job, 3, 100), b = take(job, 3, 100);
 	/* The newest first, as from a worker. */
-	assert_int_equal(job_give_back(job, &b, 0), 0);
+	assert_int_equal(job_give_back(job, &b, 0, 1), 0);
 	assert_int_equal(b.count, 0);
-	assert_int_equal(job_give_back(job, &a, 1), 0);
+	assert_int_equal(job_give_back(job, &a, 1, 1), 0);
 	assert_range(a, 0, 1, 1);
 	assert_int_equal(job_tasks_left(job), 7);
-	assert_range(job_take(job, 1, 100), 1, 1, 1);
-	assert_range(job_take(job, 9, 100), 2, 1, 1);
-	assert_range(job_take(job, 9, 100), 3, 3, 3);
-	assert_range(job_take(job, 9, 100), 6, 2, 6);
+	assert_range(take(job, 1, 100), 1, 1, 1);
+	assert_range(take(job, 9, 100), 2, 1, 1);
+	assert_range(take(job, 9, 100), 3, 3, 3);
+	assert_range(take(job, 9, 100), 6, 2, 6);
 	job_destroy(job);
 }
 
@@ -141,8 +149,8 @@ static void test_dropped_tasks_are_not_left(void **state)
 {
 	(void)state;
 	struct job *job = make_map(NULL);
-	struct range range = job_take(job, 3, 100);
-	assert_int_equal(job_give_back(job, &range, 1), 0);
+	struct range range = take(job, 3, 100);
+	assert_int_equal(job_give_back(job, &range, 1, 1), 0);
 	job_drop_tasks(job);
 	assert_int_equal(job_tasks_left(job), 0);
 	job_destroy(job);

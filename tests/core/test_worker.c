@@ -38,7 +38,7 @@ static int teardown(void **state)
 static struct chunk *push(struct fixture *f, uint32_t count)
 {
 	struct range range = {0, count, NULL, 0};
-	struct chunk *chunk = worker_push(f->worker, &f->job, range, 100, 5);
+	struct chunk *chunk = worker_push(f->worker, &f->job, range, 1, 100, 5);
 	worker_step(f->worker, WORKER_ASSIGN, 5);
 	return chunk;
 }

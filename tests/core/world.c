@@ -156,6 +156,7 @@ uint64_t world_try(struct world *world, struct session *session, struct call cal
 		.stream = call.stream,
 		.detach = call.detach,
 		.priority = call.priority,
+		.retries = call.retries,
 	};
 	uint64_t id = core_submit(&world->core, session, &submission, world->now_us, ret_error);
 	/* The core holds what it needs. */
@@ -254,6 +255,7 @@ static void send_task(struct fake_worker *fake, const struct chunk *chunk)
 	assert_false(chunk->job->session->peer && peer_of(chunk->job->session)->blocked);
 	message->seq = chunk->seq;
 	message->count = chunk->range.count;
+	message->attempt = chunk->attempt;
 	message->first = chunk->range.first;
 	message->job_id = chunk->job->id;
 	message->items = calloc(message->count, sizeof(*message->items));

@@ -23,6 +23,7 @@
 struct fake_message {
 	uint32_t seq;
 	uint32_t count;
+	uint32_t attempt;
 	uint32_t claimed;
 	uint32_t answered;
 	bool taken; /* the rest was taken back */
@@ -123,6 +124,7 @@ struct call {
 	uint32_t chunksize;
 	uint32_t padding; /* bytes of a second argument, unless it is a map */
 	int8_t priority;
+	uint32_t retries;
 	bool map, async, collect, stream, detach;
 	bool shared; /* the message comes in a blob, not as borrowed bytes */
 };

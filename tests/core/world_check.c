@@ -41,9 +41,12 @@ static void check_pool(struct world *world, struct pool *pool)
 	uint64_t waiting = 0, running = 0, id = 0;
 	unsigned workers = 0, ready = 0, idle = 0;
 	struct job *job;
-	while ((job = job_table_next(&world->core.jobs, id, &id)))
-		if (job->function->pool == pool && !job_ended(job))
-			waiting += job_tasks_left(job);
+	while ((job = job_table_next(&world->core.jobs, id, &id))) {
+		if (job->function->pool != pool)
+			continue;
+		CHECK(job->queued == (!job_ended(job) && job_has_tasks(job)));
+		waiting += job_ended(job) ? 0 : job_tasks_left(job);
+	}
 	struct worker *worker;
 	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
 		unsigned pending = 0;

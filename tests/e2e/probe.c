@@ -118,6 +118,27 @@ static int mark_and_die(struct procpool_call *call)
 	return 0;
 }
 
+static int persist(struct procpool_call *call)
+{
+	const char *path, *text;
+	int64_t attempts;
+	bool die;
+	char line[200];
+	unsigned attempt = procpool_call_attempt(call);
+	if (procpool_arg_check(call, 4, 4) || procpool_arg_text(call, 0, &path) ||
+	    procpool_arg_text(call, 1, &text) || procpool_arg_int(call, 2, &attempts) ||
+	    procpool_arg_bool(call, 3, &die))
+		return -1;
+	snprintf(line, sizeof(line), "%.100s-%u", text, attempt);
+	if (append(call, path, line))
+		return -1;
+	if (attempt >= attempts)
+		return procpool_return_int(call, attempt);
+	if (die)
+		raise(SIGKILL);
+	return procpool_fail(call, "ProbeError", "attempt %u fails", attempt);
+}
+
 static int hold_or_mark(struct procpool_call *call)
 {
 	const char *path;
@@ -333,6 +354,10 @@ static const struct procpool_function functions[] = {
 	{"mark_and_die", "mark_and_die(path, text, die): and kills its process", mark_and_die},
 	{"hold_or_mark", "hold_or_mark(path, text?): hold of one argument, mark of two",
 	 hold_or_mark},
+	{"persist",
+	 "persist(path, text, attempts, die): leaves the mark text-attempt; fails, or kills its "
+	 "process, before the last attempt, and returns its number",
+	 persist},
 	{"die_on_negative", "die_on_negative(i): kills its process, or returns i", die_on_negative},
 	{"fail", "fail(type, message, data): fails so", fail},
 	{"exit", "exit(status): ends its process", exit_with},

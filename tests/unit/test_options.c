@@ -59,6 +59,7 @@ static void assert_none(void)
 	assert_true(options.chunksize == 0);
 	assert_false(options.detach || options.star || options.collect || options.stream);
 	assert_int_equal(options.priority, 0);
+	assert_true(options.retries == 0);
 }
 
 static void test_no_options(void **state)
@@ -90,6 +91,7 @@ static void test_each_option_belongs_to_its_methods(void **state)
 		{"errors", {0xa5, 'r', 'a', 'i', 's', 'e'}, 6, "nnyy"},
 		{"stream", {0xc3}, 1, "nnny"},
 		{"priority", {1}, 1, "yyyy"},
+		{"retries", {1}, 1, "yyyy"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t m = 0; m < 4; m++) {
@@ -120,6 +122,9 @@ static void test_values_arrive(void **state)
 	assert_true(parse_one(OPTIONS_MAP, "errors", VALUE(0xa5, 'r', 'a', 'i', 's', 'e')));
 	assert_false(options.collect);
 	assert_true(parse_one(OPTIONS_MAP_ASYNC, "stream", VALUE(0xc3)) && options.stream);
+	assert_true(parse_one(OPTIONS_APPLY, "retries", VALUE(0)) && options.retries == 0);
+	assert_true(parse_one(OPTIONS_MAP, "retries", VALUE(0xcd, 0, 100)));
+	assert_true(options.retries == 100);
 	assert_true(parse_one(OPTIONS_APPLY, "priority", VALUE(0xfe)) && options.priority == -2);
 	assert_true(parse_one(OPTIONS_MAP, "priority", VALUE(0xcd, 0, 2)) && options.priority == 2);
 }
@@ -132,11 +137,19 @@ static void test_wrong_values_are_refused_by_name(void **state)
 		uint8_t value[8];
 		size_t size;
 	} rows[] = {
-		{"pool", {5}, 1},        {"pool", {0xc0}, 1},
-		{"kwargs", {0x90}, 1},   {"kwargs", {0x81, 5, 1}, 3},
-		{"detach", {1}, 1},      {"detach", {0xc0}, 1},
-		{"priority", {3}, 1},    {"priority", {0xfd}, 1},
-		{"priority", {0xc0}, 1}, {"priority", {0xca, 0x3f, 0x80, 0, 0}, 5},
+		{"pool", {5}, 1},
+		{"pool", {0xc0}, 1},
+		{"kwargs", {0x90}, 1},
+		{"kwargs", {0x81, 5, 1}, 3},
+		{"detach", {1}, 1},
+		{"detach", {0xc0}, 1},
+		{"priority", {3}, 1},
+		{"priority", {0xfd}, 1},
+		{"retries", {0xff}, 1},
+		{"retries", {0xc0}, 1},
+		{"retries", {0xca, 0x3f, 0x80, 0, 0}, 5},
+		{"priority", {0xc0}, 1},
+		{"priority", {0xca, 0x3f, 0x80, 0, 0}, 5},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct procpool_value value = {rows[i].value, rows[i].size};
@@ -180,7 +193,7 @@ static void test_long_pool_name_is_refused(void **state)
 static void test_options_of_later_versions_are_unknown(void **state)
 {
 	(void)state;
-	static const char *const later[] = {"timeout", "expires", "retries", "Pool", "", "pool "};
+	static const char *const later[] = {"timeout", "expires", "Pool", "", "pool "};
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
 		assert_false(parse_one(OPTIONS_MAP_ASYNC, later[i], VALUE(1)));
 		assert_non_null(strstr(problem.text, "unknown option"));
