@@ -127,13 +127,15 @@ void publish_pool(struct pool *pool)
 	struct procpool_writer w;
 	procpool_writer_init(&w);
 	bool failing = pool->failure.value.size > 0;
-	procpool_write_map(&w, failing ? 4 : 3);
+	procpool_write_map(&w, failing ? 5 : 4);
 	procpool_write_string(&w, "event");
 	procpool_write_string(&w, "pool");
 	procpool_write_string(&w, "pool");
 	procpool_write_string(&w, pool->spec->name);
 	procpool_write_string(&w, "state");
 	procpool_write_string(&w, pool_state_name(pool));
+	procpool_write_string(&w, "generation");
+	procpool_write_uint(&w, pool->generation);
 	if (failing) {
 		procpool_write_string(&w, "error");
 		procpool_write_value(&w, span_value(pool->failure.value));

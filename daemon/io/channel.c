@@ -256,24 +256,33 @@ static void destroy(struct channel *channel)
 	server_descriptor_freed(server);
 }
 
+/* How far a runtime had come when it ended; for a sentence to go on with. */
+static const char *how_far(const struct channel *channel)
+{
+	const struct runtime *runtime = channel->runtime;
+	if (!channel->loaded)
+		return " while it loaded";
+	if (runtime->ready_count == 0)
+		return " before any of its workers was ready";
+	return runtime == runtime->pool->successor ? " before all of its workers were ready" : "";
+}
+
 static struct outcome describe_end(const struct channel *channel)
 {
 	const char *name = channel->pool->spec->name;
 	const struct worker_end *end = &channel->end;
 	if (channel->reason)
 		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: %s", name, channel->reason);
-	const char *when =
-		channel->loaded ? "before any of its workers was ready" : "while it loaded";
+	const char *when = how_far(channel);
 	if (end->reason)
-		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: its runtime %s %s", name,
+		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: its runtime %s%s", name,
 				     end->reason, when);
 	if (end->signal)
 		return error_outcome(ERR_INITIALIZER_FAILED,
-				     "pool %s: its runtime was ended by signal %d (%s) %s", name,
+				     "pool %s: its runtime was ended by signal %d (%s)%s", name,
 				     end->signal, strsignal(end->signal), when);
-	return error_outcome(ERR_INITIALIZER_FAILED,
-			     "pool %s: its runtime exited with status %d %s", name,
-			     end->exit_status, when);
+	return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: its runtime exited with status %d%s",
+			     name, end->exit_status, when);
 }
 
 static struct outcome runtime_error(struct channel *channel)

