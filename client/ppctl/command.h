@@ -43,5 +43,7 @@ enum exit_status command_pools(struct session *session);
 enum exit_status command_workers(struct session *session);
 enum exit_status command_functions(struct session *session);
 enum exit_status command_ping(struct session *session);
+/* administer.c */
+enum exit_status command_recycle(struct session *session);
 /* stats.c */
 enum exit_status command_stats(struct session *session);

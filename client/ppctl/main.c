@@ -48,6 +48,13 @@ static const char cancel_help[] =
 	"What has not begun never will; a function that runs is not stopped. Exit status 4\n"
 	"where the job could not be cancelled, because it runs or has ended.\n";
 
+static const char recycle_help[] =
+	"Starts workers with fresh code; each that is ready takes the place of an old one, which\n"
+	"finishes what it runs. Prints the new code's generation when all are ready. Where the "
+	"new\n"
+	"code fails, the old one goes on serving, the error says why, and the exit status is 4.\n"
+	"For the administrator: root, or the user that the daemon runs as.\n";
+
 /* clang-format off */
 static const struct command commands[] = {
 	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pksr", true, 1, -1, command_apply},
@@ -63,6 +70,7 @@ static const struct command commands[] = {
 	{"workers", "", "List worker processes", NULL, "p", false, 0, 0, command_workers},
 	{"functions", "", "List the functions that can be called", NULL, "p", false, 0, 0, command_functions},
 	{"stats", "", "Show counters and times", NULL, "", false, 0, 0, command_stats},
+	{"recycle", "POOL", "Load a pool's code anew while it serves", recycle_help, "", false, 1, 1, command_recycle},
 	{"ping", "", "Check that the daemon answers", NULL, "", false, 0, 0, command_ping},
 };
 /* clang-format on */

@@ -63,11 +63,17 @@ static enum exit_status observe(struct session *session, const char *method,
 enum exit_status command_pools(struct session *session)
 {
 	static const struct column columns[] = {
-		{"name", "NAME", COLUMN_TEXT},           {"state", "STATE", COLUMN_TEXT},
-		{"workers", "WORKERS", COLUMN_NUMBER},   {"target", "TARGET", COLUMN_NUMBER},
-		{"running", "RUNNING", COLUMN_NUMBER},   {"waiting", "WAITING", COLUMN_NUMBER},
-		{"restarts", "RESTARTS", COLUMN_NUMBER}, {"runtime", "RUNTIME", COLUMN_TEXT},
-		{"modules", "MODULES", COLUMN_TEXT},     {"error", "ERROR", COLUMN_ERROR},
+		{"name", "NAME", COLUMN_TEXT},
+		{"state", "STATE", COLUMN_TEXT},
+		{"workers", "WORKERS", COLUMN_NUMBER},
+		{"target", "TARGET", COLUMN_NUMBER},
+		{"running", "RUNNING", COLUMN_NUMBER},
+		{"waiting", "WAITING", COLUMN_NUMBER},
+		{"restarts", "RESTARTS", COLUMN_NUMBER},
+		{"runtime", "RUNTIME", COLUMN_TEXT},
+		{"generation", "GENERATION", COLUMN_NUMBER},
+		{"modules", "MODULES", COLUMN_TEXT},
+		{"error", "ERROR", COLUMN_ERROR},
 	};
 	return observe(session, "pools", nothing, columns, COUNT(columns));
 }

@@ -23,7 +23,7 @@ _ppctl() {
 	local cur prev words cword
 	_init_completion || return
 	local commands="apply async map wait result cancel watch jobs job pools workers functions stats
-		ping help"
+		recycle ping help"
 	local command="" operands=0 i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
@@ -67,6 +67,9 @@ _ppctl() {
 		case $command in
 		apply | async | map)
 			COMPREPLY=($(compgen -W "$(_ppctl_names functions 1)" -- "$cur"))
+			;;
+		recycle)
+			COMPREPLY=($(compgen -W "$(_ppctl_names pools 1)" -- "$cur"))
 			;;
 		wait | result | cancel | job | watch)
 			COMPREPLY=($(compgen -W "$(_ppctl_names jobs 1)" -- "$cur"))
