@@ -28,7 +28,7 @@ static int fail(char *error, int code)
 }
 
 /*
- * A connection needs a descriptor, and so does a worker; systems still start processes with 1,024.
+ * A connection needs a descriptor, a worker needs three; systems still start processes with 1,024.
  * Returns the limit as it was, for the runtimes: code that uses select() breaks above it.
  */
 static rlim_t raise_descriptor_limit(void)

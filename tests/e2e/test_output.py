@@ -25,6 +25,7 @@ def line(server, text):
     return found.partition(" procpoold: ")[2]
 
 
+@pytest.mark.memcheck
 def test_what_a_function_prints_is_logged_with_pool_worker_and_job(probe):
     server = probe(workers=1)
     client = server.connect()
@@ -37,6 +38,7 @@ def test_what_a_function_prints_is_logged_with_pool_worker_and_job(probe):
     assert line(server, "to other") == f"info: pool default: worker 1 (pid {pid}, job {job}, stderr): to other"
 
 
+@pytest.mark.memcheck
 def test_text_without_a_newline_is_logged_with_its_own_job(probe):
     server = probe(workers=1)
     client = server.connect()
@@ -62,6 +64,7 @@ def test_what_loading_and_initializers_print_is_logged(daemon):
     assert re.search(r"pool native: runtime \(pid \d+, stdout\): loaded", line(server, "loaded"))
 
 
+@pytest.mark.memcheck
 def test_garbage_and_escape_sequences_are_harmless(probe):
     server = probe(workers=1)
     client = server.connect()
@@ -128,6 +131,7 @@ def test_a_worker_that_prints_in_a_loop_can_be_killed_and_costs_little(probe):
     assert client.call("apply", "demo.inc", [1]) == 2
 
 
+@pytest.mark.memcheck
 def test_a_lost_task_says_what_was_last_on_standard_error(probe):
     client = probe(workers=1).connect()
     error = client.error("apply", "probe.say_and_abort", ["assertion failed: left != right"])
@@ -160,6 +164,7 @@ def test_the_tail_can_be_shown_and_is_limited(probe):
     assert client.error("apply", "probe.say_and_abort", ["\x1b[31mred"])["stderr"] == "\\x1b[31mred\n"
 
 
+@pytest.mark.memcheck
 def test_a_worker_that_dies_at_its_start_says_why(daemon):
     server = daemon(pools={"broken": {"modules": ["demo", PROBE], "workers": 1, "initargs": ["abort"]}})
     [pool] = eventually(lambda: [p for p in server.connect().call("pools") if p["error"]])
@@ -183,6 +188,7 @@ def test_a_process_that_a_task_left_prints_to_the_log(probe, gate):
     assert re.search(r"worker 1 \(pid \d+, stdout\): from a child", line(server, "from a child"))
 
 
+@pytest.mark.memcheck
 def test_a_process_that_holds_the_output_of_a_dead_worker_delays_nothing(probe, gate):
     server, held = probe(workers=1), gate()
     client = server.connect()
