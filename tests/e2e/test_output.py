@@ -64,6 +64,14 @@ def test_what_loading_and_initializers_print_is_logged(daemon):
     assert re.search(r"pool native: runtime \(pid \d+, stdout\): loaded", line(server, "loaded"))
 
 
+def test_workers_of_a_spawner_that_takes_no_output_print_where_it_does(daemon):
+    server = daemon(pools={"forking": {"runtime": [PYTHON, str(HERE / "forking_runtime.py")], "workers": 2}})
+    client = server.connect()
+    client.call("map", "forking.print", [["one"], ["two"]], {"star": True, "chunksize": 1})
+    for text in ("one", "two"):
+        assert re.search(rf"pool forking: runtime \(pid \d+, stdout\): {text}", line(server, text))
+
+
 @pytest.mark.memcheck
 def test_garbage_and_escape_sequences_are_harmless(probe):
     server = probe(workers=1)
