@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "core/core.h"
+#include "core/policy.h"
 #include "core/publish.h"
 #include "core/results.h"
 #include "core/retry.h"
@@ -433,6 +434,8 @@ static void end_answer(struct core *core, struct worker *worker, struct chunk *c
 {
 	struct job *job = chunk->job;
 	worker_answer(worker, chunk, count);
+	if (worker->tasks >= worker->tasks_max)
+		policy_check_worker(worker, now_us);
 	if (job->assigned == 0 && job_ended(job) && !job->kept)
 		free_job(core, job);
 	settle_worker(worker, now_us);

@@ -8,6 +8,7 @@
 
 #include "core/container.h"
 #include "core/health.h"
+#include "core/policy.h"
 #include "core/recycle.h"
 #include "core/retry.h"
 #include "core/scheduler.h"
@@ -36,6 +37,7 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	memset(core, 0, sizeof(*core));
 	core->limits = *limits;
 	core->own_uid = own_uid;
+	core->random = first_job_id;
 	set_limits(core);
 	account_init(&core->root, NULL, core->root_limits);
 	job_table_init(&core->jobs, first_job_id);
@@ -272,6 +274,9 @@ void core_timers(struct core *core, uint64_t now_us)
 			break;
 		case TIMER_CLOSE:
 			core_close_sessions(core, now_us);
+			break;
+		case TIMER_IDLE:
+			policy_shrink(container_of(timer, struct pool, idle_timer), now_us);
 			break;
 		case TIMER_HEALTH:
 			health_check(core, now_us);

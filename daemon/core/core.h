@@ -88,6 +88,7 @@ struct core {
 	unsigned subscription_count;
 	uint64_t last_mark;
 	unsigned kept_count;
+	uint64_t random;          /* state of random.h */
 	uint64_t forgotten_bytes; /* of jobs that were kept, ever */
 
 	bool stopping;

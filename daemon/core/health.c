@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "core/core.h"
+#include "core/policy.h"
 
 /* A timer so late says that the machine or the daemon stood still, and so did the workers. */
 #define LATE_US 500000
@@ -97,8 +98,10 @@ enum health health_judge(struct worker *worker, struct health_report report, uin
 	enum health health = diagnose(worker, report, now_us);
 	worker->rss_bytes = report.rss_bytes;
 	worker->tasks_looked_at = worker->tasks;
-	if (health == HEALTH_GOOD)
+	if (health == HEALTH_GOOD) {
+		policy_check_worker(worker, now_us);
 		return health;
+	}
 	worker->out_of_memory = health == HEALTH_OVER_MEMORY;
 	worker->kill_reason = health_reason(health);
 	pool_kill_worker(worker, now_us);

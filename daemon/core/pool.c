@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "core/policy.h"
 #include "core/publish.h"
 #include "core/recycle.h"
 
@@ -31,6 +32,7 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec)
 	pool->spec = pool_spec_ref(spec);
 	pool->retry_timer.kind = TIMER_POOL;
 	pool->rebalance_timer.kind = TIMER_REBALANCE;
+	policy_init(pool);
 	TAILQ_INIT(&pool->runtimes);
 	TAILQ_INIT(&pool->workers);
 	TAILQ_INIT(&pool->idle);
@@ -48,6 +50,7 @@ void pool_destroy(struct pool *pool)
 		runtime_destroy(runtime);
 	timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 	timer_heap_clear(&pool->core->timers, &pool->rebalance_timer);
+	timer_heap_clear(&pool->core->timers, &pool->idle_timer);
 	function_table_fini(&pool->functions);
 	outcome_fini(&pool->failure);
 	pool_spec_unref(pool->spec);
@@ -92,6 +95,7 @@ struct worker *pool_add_worker(struct runtime *runtime, uint64_t now_us)
 	if (!worker)
 		return NULL;
 	worker->runtime = runtime;
+	policy_limit_worker(worker);
 	runtime->worker_count++;
 	if (other)
 		TAILQ_INSERT_BEFORE(other, worker, in_pool);
@@ -144,11 +148,10 @@ static void start_workers(struct runtime *runtime, unsigned wanted, uint64_t now
 	}
 }
 
-/* How many workers are to be of the runtime that serves: its successor's have taken places. */
-static unsigned places_left(const struct pool *pool)
+unsigned pool_places(const struct pool *pool)
 {
 	unsigned taken = pool->successor ? pool->successor->ready_count : 0;
-	return pool->spec->workers > taken ? pool->spec->workers - taken : 0;
+	return pool->target > taken ? pool->target - taken : 0;
 }
 
 void pool_fill(struct pool *pool, uint64_t now_us)
@@ -156,11 +159,11 @@ void pool_fill(struct pool *pool, uint64_t now_us)
 	if (pool->core->stopping)
 		return;
 	if (pool->successor)
-		start_workers(pool->successor, pool->spec->workers, now_us);
+		start_workers(pool->successor, pool->target, now_us);
 	if (pool->retry_timer.place != 0)
 		return;
 	if (pool->serving) {
-		start_workers(pool->serving, places_left(pool), now_us);
+		start_workers(pool->serving, pool_places(pool) + policy_replacements(pool), now_us);
 		return;
 	}
 	pool->serving = runtime_start(pool, now_us);
@@ -199,6 +202,7 @@ static void leave_service(struct worker *worker)
 	if (worker->state == WORKER_IDLE || worker->state == WORKER_BUSY) {
 		worker->pool->ready_count--;
 		worker->runtime->ready_count--;
+		policy_forget_worker(worker);
 	}
 }
 
@@ -298,6 +302,8 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 		publish_pool(pool);
 	publish_worker(worker, NULL);
 	recycle_advance(pool, now_us);
+	policy_trim(pool, now_us);
+	pool_fill(pool, now_us);
 	core_mark_dirty(pool->core, pool);
 }
 

@@ -39,7 +39,9 @@ struct pool {
 	bool loaded; /* functions are known */
 
 	struct worker_list workers;
-	struct worker_list idle; /* that for the shortest time first: its caches are warm */
+	struct worker_list idle;   /* that for the shortest time first: its caches are warm */
+	unsigned min, max, target; /* workers (policy.h) */
+	unsigned due_count;        /* of those ready, to be replaced */
 	unsigned worker_count;
 	unsigned ready_count;
 	uint64_t restarts; /* ends of workers that had been ready */
@@ -48,6 +50,7 @@ struct pool {
 	struct outcome failure; /* why nothing can be run; value.size 0: it can */
 	struct timer retry_timer;
 	struct timer rebalance_timer;
+	struct timer idle_timer; /* a worker may have been idle for long enough to be given up */
 
 	struct fair_queue queue;
 	uint64_t waiting; /* tasks not handed to a worker */
@@ -70,7 +73,10 @@ const char *pool_state_name(const struct pool *pool);
 /* Whether there is a worker or a runtime's process, or one is being started. */
 bool pool_has_processes(const struct pool *pool);
 
-/* Starts what is missing: the runtime, then workers up to spec->workers; of a successor as many
+/* How many workers are to be of the runtime that serves: its successor's have taken places. */
+unsigned pool_places(const struct pool *pool);
+
+/* Starts what is missing: the runtime, then workers up to the target; of a successor as many
  * again. */
 void pool_fill(struct pool *pool, uint64_t now_us);
 

@@ -80,7 +80,7 @@ static void abandon(struct runtime *runtime, uint64_t now_us)
 static void retire_surplus(struct pool *pool, uint64_t now_us)
 {
 	struct worker *worker;
-	while (pool->ready_count > pool->spec->workers && (worker = least_wanted(pool)))
+	while (pool->ready_count > pool->target && (worker = least_wanted(pool)))
 		pool_retire_worker(worker, now_us);
 }
 
@@ -106,13 +106,13 @@ void recycle_begin(struct pool *pool, uint64_t now_us)
 void recycle_advance(struct pool *pool, uint64_t now_us)
 {
 	retire_surplus(pool, now_us);
-	if (pool->successor && pool->successor->ready_count >= pool->spec->workers) {
+	if (pool->successor && pool->successor->ready_count >= pool->target) {
 		struct runtime *old = pool->serving;
 		promote(pool);
 		abandon(old, now_us);
 		publish_pool(pool);
 	}
-	if (!pool->successor && pool->serving && pool->serving->ready_count >= pool->spec->workers)
+	if (!pool->successor && pool->serving && pool->serving->ready_count >= pool->target)
 		tell_success(pool);
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 #include "core/health.h"
+#include "core/policy.h"
 #include "core/publish.h"
 
 #define CHUNK_TASKS_MAX 65536U
@@ -58,7 +59,7 @@ static uint32_t chunk_tasks(const struct pool *pool, const struct worker *worker
 	double by_time = SCHEDULER_CHUNK_US / (job->function->mean_us + TASK_OVERHEAD_US);
 	uint32_t tasks = by_time < CHUNK_TASKS_MAX ? (uint32_t)by_time : CHUNK_TASKS_MAX;
 	/* Towards the end smaller ones, so that all workers end together. */
-	uint32_t share = job_tasks_left(job) / (2 * pool->spec->workers);
+	uint32_t share = job_tasks_left(job) / (2 * pool->target);
 	if (tasks > share)
 		tasks = share;
 	return tasks > 0 ? tasks : 1;
@@ -120,10 +121,11 @@ static bool is_unbalanced(struct pool *pool)
 	return false;
 }
 
-/* If a worker idles while tasks wait at others, look again soon. */
+/* If a worker idles, or one more could be started, while tasks wait at others, look again soon. */
 static void watch_balance(struct pool *pool, uint64_t now_us)
 {
-	if (!TAILQ_EMPTY(&pool->idle) && pool->rebalance_timer.place == 0 && is_unbalanced(pool))
+	bool could_run = !TAILQ_EMPTY(&pool->idle) || pool->target < pool->max;
+	if (could_run && pool->rebalance_timer.place == 0 && is_unbalanced(pool))
 		timer_heap_set(&pool->core->timers, &pool->rebalance_timer,
 			       now_us + SCHEDULER_STALE_US);
 }
@@ -135,8 +137,10 @@ void scheduler_run(struct pool *pool, uint64_t now_us)
 		struct worker *worker = TAILQ_FIRST(&pool->idle);
 		if (!worker)
 			worker = least_busy(pool, job->function, now_us);
-		if (!worker)
+		if (!worker) {
+			policy_grow(pool, job->function, now_us);
 			return;
+		}
 		assign(pool, worker, job, now_us);
 	}
 	watch_balance(pool, now_us);

@@ -20,6 +20,7 @@ enum timer_kind {
 	TIMER_WORKER,    /* a worker had to be ready, or gone, by now */
 	TIMER_RETENTION, /* the oldest finished job is due to be forgotten */
 	TIMER_CLOSE,     /* sessions have ended whose jobs have not all been cancelled */
+	TIMER_IDLE,      /* a pool may have more workers than it needs */
 	TIMER_HEALTH,    /* busy workers may have to be looked at */
 	TIMER_GRACE,     /* what still runs at shutdown had its time */
 };

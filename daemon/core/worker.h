@@ -81,6 +81,9 @@ struct worker {
 	bool out_of_memory;       /* it is killed for want of it */
 	uint64_t rss_bytes;       /* its resident memory when it was last looked at */
 	uint64_t tasks_looked_at; /* tasks then */
+	uint64_t tasks_max;       /* then it is due; UINT64_MAX: never */
+	uint64_t rss_max_bytes;   /* likewise */
+	bool due;                 /* to be replaced (policy.h) */
 
 	TAILQ_ENTRY(worker) in_pool;
 	TAILQ_ENTRY(worker) in_idle; /* while WORKER_IDLE */

@@ -494,7 +494,7 @@ static void start_failed(struct channel *channel, const char *what, int error)
 /* A worker's share of the processors. */
 static unsigned threads_per_worker(const struct server *server, const struct pool *pool)
 {
-	unsigned threads = server->cpus / pool->spec->workers_max;
+	unsigned threads = server->cpus / pool->max;
 	return threads > 0 ? threads : 1;
 }
 

@@ -50,7 +50,7 @@ void observe_pools(const struct server *server, struct procpool_writer *w)
 		write_key_uint(w, "workers", pool->ready_count);
 		write_key_uint(w, "waiting", pool->waiting);
 		write_key_uint(w, "running", pool->running);
-		write_key_uint(w, "target", pool->spec->workers);
+		write_key_uint(w, "target", pool->target);
 		write_key_string(w, "state", pool_state_name(pool));
 		procpool_write_string(w, "error");
 		if (failure->value.size > 0)

@@ -143,7 +143,7 @@ void server_descriptor_freed(struct server *server)
 /* A pool that is warm, or known not to become so. */
 static bool is_settled(const struct pool *pool)
 {
-	return pool->ready_count >= pool->spec->workers || pool->failures > 0 || pool->restarts > 0;
+	return pool->ready_count >= pool->target || pool->failures > 0 || pool->restarts > 0;
 }
 
 /*

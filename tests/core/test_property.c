@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random lives: sessions of several users submit, wait, cancel and leave, workers answer and die,
- * spawners die, workers look stopped or wedged, pools are recycled, time passes, the daemon stops,
- * all at any moment. Whatever happens:
+ * spawners die, workers look stopped or wedged, pools are scaled, pools are recycled, time passes,
+ * the daemon stops, all at any moment. Whatever happens:
  *
  * - every accepted job has one outcome, and every request that waits for it gets one reply;
  * - no task begins twice, or more often than its retries allow, and what a map returns is what its
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "../unit/test.h"
+#include "core/policy.h"
 #include "world.h"
 
 #define SEEDS        400
@@ -426,6 +427,17 @@ static void change_health(struct life *life)
 						      below(life, 2000)};
 }
 
+static void scale(struct life *life)
+{
+	struct pool *pool = TAILQ_FIRST(&life->world->core.pools);
+	unsigned min = 1 + (unsigned)below(life, 5);
+	if (chance(life, 50))
+		pool = TAILQ_NEXT(pool, in_core);
+	if (!life->world->core.stopping)
+		policy_scale(pool, min, min + (unsigned)below(life, 4), life->world->now_us);
+	world_settle(life->world);
+}
+
 static void pass_time(struct life *life)
 {
 	static const uint64_t times_us[] = {100, 1000, 3000, 200000, 2000000, 40000000};
@@ -455,6 +467,8 @@ static void step(struct life *life)
 		start_or_fail(life);
 	else if (dice < 94)
 		change_health(life);
+	else if (dice < 95)
+		scale(life);
 	else if (dice < 95)
 		recycle(life);
 	else
@@ -529,6 +543,26 @@ static void check_all_given_back(const struct life *life)
 						       core->stats.ended[JOB_CANCELLED]);
 }
 
+/* Of any kind: always the same number of workers or not, replaced now and then or not. */
+static void add_pool(struct life *life, const char *name)
+{
+	struct pool_spec *spec = pool_spec_create(name);
+	assert_non_null(spec);
+	if (chance(life, 30)) {
+		spec->workers_min = 1 + (unsigned)below(life, 3);
+		spec->workers_max = spec->workers_min + (unsigned)below(life, 4);
+		spec->idle_us = below(life, 3000000);
+	}
+	if (chance(life, 30))
+		spec->max_tasks = 1 + below(life, 30);
+	if (chance(life, 20))
+		spec->max_rss_bytes = 1000;
+	if (chance(life, 20))
+		spec->memory_bytes = 1500;
+	pool_spec_settle(spec, 1 + (unsigned)below(life, 4));
+	world_add_pool_of(life->world, spec, (enum fake_kind)below(life, 4), functions);
+}
+
 static void live(uint64_t seed)
 {
 	struct life *life = calloc(1, sizeof(*life));
@@ -543,10 +577,8 @@ static void live(uint64_t seed)
 	world->on_answer = on_answer;
 	world->on_record = on_record;
 	life->first_id = world->core.jobs.last_id + 1;
-	world_add_pool(world, "one", 1 + (unsigned)below(life, 4), (enum fake_kind)below(life, 4),
-		       functions);
-	world_add_pool(world, "two", 1 + (unsigned)below(life, 4), (enum fake_kind)below(life, 4),
-		       functions);
+	add_pool(life, "one");
+	add_pool(life, "two");
 	life->watcher = world_open(world, 0);
 	assert_true(core_subscribe(&world->core, life->watcher, NULL, NULL, &error));
 	world->manual = chance(life, 70);

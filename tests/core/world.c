@@ -69,11 +69,17 @@ void world_destroy(struct world *world)
 struct pool *world_add_pool(struct world *world, const char *name, unsigned workers,
 			    enum fake_kind kind, const char *const *functions)
 {
-	struct fake_runtime *runtime = calloc(1, sizeof(*runtime));
-	assert_non_null(runtime);
 	struct pool_spec *spec = pool_spec_create(name);
 	assert_non_null(spec);
 	pool_spec_settle(spec, workers);
+	return world_add_pool_of(world, spec, kind, functions);
+}
+
+struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
+			       const char *const *functions)
+{
+	struct fake_runtime *runtime = calloc(1, sizeof(*runtime));
+	assert_non_null(runtime);
 	runtime->forks = kind == FAKE_FORK || kind == FAKE_FORK_PAGE;
 	runtime->has_page = kind == FAKE_EXEC_PAGE || kind == FAKE_FORK_PAGE;
 	runtime->functions = functions;

@@ -108,6 +108,9 @@ enum fake_kind {
 };
 struct pool *world_add_pool(struct world *world, const char *name, unsigned workers,
 			    enum fake_kind kind, const char *const *functions);
+/* One of that spec, taken over. */
+struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
+			       const char *const *functions);
 
 /* A session of this user; it must be allowed. */
 struct session *world_open(struct world *world, uid_t uid);

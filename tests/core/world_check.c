@@ -11,20 +11,24 @@
 static void check_runtimes(struct pool *pool)
 {
 	const struct runtime *runtime;
-	unsigned workers = 0, ready = 0;
+	unsigned workers = 0, ready = 0, due = 0;
 	TAILQ_FOREACH (runtime, &pool->runtimes, in_pool) {
-		unsigned mine = 0, retired = 0, mine_ready = 0;
+		unsigned mine = 0, retired = 0, mine_ready = 0, ending = 0;
 		const struct worker *worker;
 		TAILQ_FOREACH (worker, &pool->workers, in_pool) {
 			if (worker->runtime != runtime)
 				continue;
 			mine++;
 			retired += worker->retired;
+			due += worker->due;
+			ending += !worker->retired && worker->state == WORKER_STOPPING;
 			mine_ready += worker->state == WORKER_IDLE || worker->state == WORKER_BUSY;
 		}
 		CHECK(runtime->worker_count == mine && runtime->retired_count == retired);
 		CHECK(runtime->ready_count == mine_ready);
-		CHECK(mine - retired <= pool->spec->workers);
+		/* One in four may be replaced at a time. */
+		CHECK(mine - retired - ending <=
+		      pool->target + (pool->target > 4 ? pool->target / 4 : 1));
 		CHECK(runtime->state != RUNTIME_GONE);
 		bool current = runtime == pool->serving || runtime == pool->successor;
 		CHECK(current || mine > 0 || runtime->state == RUNTIME_STOPPING);
@@ -32,7 +36,10 @@ static void check_runtimes(struct pool *pool)
 		ready += mine_ready;
 	}
 	CHECK(workers == pool->worker_count);
-	CHECK(ready == pool->ready_count && ready <= pool->spec->workers);
+	CHECK(ready == pool->ready_count);
+	CHECK(pool->core->stopping || ready <= pool->target);
+	CHECK(pool->min <= pool->target && pool->target <= pool->max);
+	CHECK(due == pool->due_count);
 	CHECK(!pool->successor || pool->serving);
 }
 
