@@ -27,18 +27,18 @@
 /* ---- the log ---- */
 
 /* "worker 2 (pid 4242, job 71001, stderr)", with what is known of it. */
-static void describe_source(const struct capture_stream *stream, char *text, size_t size)
+static void describe_source(const struct channel *channel, uint64_t job_id, const char *what,
+			    char *text, size_t size)
 {
-	const struct channel *channel = stream->capture->channel;
 	pid_t pid = channel->worker ? channel->worker->pid : channel->pid;
 	char who[32] = "runtime", process[32] = "", job[48] = "";
 	if (channel->worker)
 		snprintf(who, sizeof(who), "worker %u", channel->worker->number);
 	if (pid > 0)
 		snprintf(process, sizeof(process), "pid %ld, ", (long)pid);
-	if (stream->job_id > 0)
-		snprintf(job, sizeof(job), "job %llu, ", (unsigned long long)stream->job_id);
-	snprintf(text, size, "%s (%s%s%s)", who, process, job, stream->name);
+	if (job_id > 0)
+		snprintf(job, sizeof(job), "job %llu, ", (unsigned long long)job_id);
+	snprintf(text, size, "%s (%s%s%s)", who, process, job, what);
 }
 
 /* A line, and which job runs now. */
@@ -54,7 +54,7 @@ static void log_text(void *data, const char *line, size_t size)
 	struct channel *channel = stream->capture->channel;
 	char source[128];
 	if (rate_limit_take(&stream->capture->limit, size, channel->server->now_us)) {
-		describe_source(stream, source, sizeof(source));
+		describe_source(channel, stream->job_id, stream->name, source, sizeof(source));
 		log_info("pool %s: %s: %.*s", channel->pool->spec->name, source, (int)size, line);
 	}
 	stream->job_id = logging->job_id;
@@ -68,11 +68,10 @@ static void log_rest(struct capture_stream *stream)
 
 static void log_dropped(struct capture *capture)
 {
+	char source[128];
 	if (capture->limit.dropped == 0)
 		return;
-	char source[128];
-	capture->streams[CAPTURE_OUTPUT].job_id = 0;
-	describe_source(&capture->streams[CAPTURE_OUTPUT], source, sizeof(source));
+	describe_source(capture->channel, 0, "all that it says", source, sizeof(source));
 	log_info("pool %s: %s: dropped %llu lines: more than %u lines or %u bytes in a second",
 		 capture->channel->pool->spec->name, source,
 		 (unsigned long long)capture->limit.dropped, RATE_LINES_MAX, RATE_BYTES_MAX);
@@ -247,9 +246,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	struct capture *capture = container_of(timer, struct capture, timer);
 	(void)loop, (void)events;
 	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++) {
-		if (capture->throttled)
+		if (capture->throttled && !owner_is_blocked(capture))
 			read_stream(&capture->streams[i]);
-		else
+		else if (!capture->throttled)
 			log_rest(&capture->streams[i]);
 	}
 	settle(capture);
@@ -269,6 +268,15 @@ void capture_drain(struct capture *capture)
 		return;
 	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++)
 		read_all(&capture->streams[i]);
+}
+
+bool capture_admits(struct capture *capture, size_t bytes)
+{
+	if (rate_limit_take(&capture->limit, bytes, capture->channel->server->now_us))
+		return true;
+	if (!capture->throttled)
+		settle(capture);
+	return false;
 }
 
 /* ---- tasks ---- */

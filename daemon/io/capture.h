@@ -59,6 +59,10 @@ void capture_init(struct capture *capture, struct channel *channel);
 /* Makes the pipes and watches them; the writing ends are the caller's. 0 or a negative errno. */
 int capture_open(struct capture *capture, int ret_outputs[CAPTURE_STREAM_COUNT]);
 
+/* Whether the process may log so many bytes more by a message of its channel: it counts as what it
+ * prints does. */
+bool capture_admits(struct capture *capture, size_t bytes);
+
 /* Before messages of the channel are handled: what was written before them goes to the owner. */
 void capture_drain(struct capture *capture);
 

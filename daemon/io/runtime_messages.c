@@ -226,8 +226,9 @@ static const char *handle_log(struct channel *channel, const struct message *mes
 	memcpy(level_name, name, name_size);
 	if (!log_level_parse(level_name, &level))
 		return "sent a log line of an unknown level";
-	log_line(level, "pool %s: %.*s", channel->pool->spec->name,
-		 (int)(text_size < 1024 ? text_size : 1024), text);
+	text_size = text_size < 1024 ? text_size : 1024;
+	if (capture_admits(&channel->capture, text_size))
+		log_line(level, "pool %s: %.*s", channel->pool->spec->name, (int)text_size, text);
 	return NULL;
 }
 

@@ -127,5 +127,14 @@ def closes_in_a_task():
     serve(answer)
 
 
+def logs_a_flood():
+    def answer(seq, job, name, star, items, *_):
+        for i in range(5000):
+            send(LOG, "warning", f"flood {i}")
+        send(RESULT, seq, 0, 0, [None])
+
+    serve(answer)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]]()

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -82,6 +83,16 @@ def test_a_worker_that_writes_nonsense_is_killed_and_replaced(evil, misdeed):
         assert (error["code"], error["signal"]) == ("worker-lost", signal.SIGKILL)
         assert "sent " in error["message"]
     assert client.call("apply", "demo.inc", [1]) == 2
+
+
+def test_a_worker_that_floods_the_log_by_its_channel_is_limited(evil):
+    server = evil("logs_a_flood")
+    client = server.connect()
+    assert client.call("apply", "evil.f", []) is None
+    eventually(lambda: re.search(r"pool evil: worker 1 \(pid \d+, all that it says\): dropped 4900 lines", server.stderr()))
+    assert server.stderr().count(": flood ") == 100
+    assert client.call("apply", "demo.inc", [1]) == 2
+
 
 
 def test_a_grandchild_with_its_workers_descriptors_delays_nothing(probe, gate):
