@@ -11,6 +11,7 @@ enum option {
 	OPTION_STREAM,
 	OPTION_PRIORITY,
 	OPTION_RETRIES,
+	OPTION_TIMEOUT,
 	OPTION_COUNT,
 };
 
@@ -19,7 +20,7 @@ static const struct param options[OPTION_COUNT] = {
 	[OPTION_DETACH] = {"detach", PARAM_BOOL},   [OPTION_CHUNKSIZE] = {"chunksize", PARAM_COUNT},
 	[OPTION_STAR] = {"star", PARAM_BOOL},       [OPTION_ERRORS] = {"errors", PARAM_STRING},
 	[OPTION_STREAM] = {"stream", PARAM_BOOL},   [OPTION_PRIORITY] = {"priority", PARAM_INT},
-	[OPTION_RETRIES] = {"retries", PARAM_UINT},
+	[OPTION_RETRIES] = {"retries", PARAM_UINT}, [OPTION_TIMEOUT] = {"timeout", PARAM_DURATION},
 };
 
 #define ALL (OPTIONS_APPLY | OPTIONS_APPLY_ASYNC | OPTIONS_MAP | OPTIONS_MAP_ASYNC)
@@ -35,6 +36,7 @@ static const unsigned option_methods[OPTION_COUNT] = {
 	[OPTION_STREAM] = OPTIONS_MAP_ASYNC,
 	[OPTION_PRIORITY] = ALL,
 	[OPTION_RETRIES] = ALL,
+	[OPTION_TIMEOUT] = ALL,
 };
 
 #undef ALL
@@ -124,6 +126,7 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	ret->kwargs = values[OPTION_KWARGS];
 	procpool_value_uint(values[OPTION_CHUNKSIZE], &ret->chunksize);
 	procpool_value_uint(values[OPTION_RETRIES], &ret->retries);
+	procpool_value_double(values[OPTION_TIMEOUT], &ret->timeout);
 	procpool_value_bool(values[OPTION_DETACH], &ret->detach);
 	procpool_value_bool(values[OPTION_STAR], &ret->star);
 	procpool_value_bool(values[OPTION_STREAM], &ret->stream);

@@ -23,6 +23,7 @@ struct task_options {
 	struct slice pool;            /* data NULL: not given */
 	struct procpool_value kwargs; /* a map whose keys are strings; size 0: not given */
 	uint64_t chunksize;           /* elements; 0: not given */
+	double timeout;               /* seconds; 0: not given */
 	bool detach;
 	bool star;
 	bool collect; /* errors: "collect" */

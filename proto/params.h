@@ -12,12 +12,13 @@
 enum param_type {
 	PARAM_ANY,
 	PARAM_BOOL,
-	PARAM_STRING,  /* str or bin, at most name_max bytes */
-	PARAM_COUNT,   /* an integer, 1 or more */
-	PARAM_UINT,    /* an integer, 0 or more */
-	PARAM_INT,     /* any integer from -2^63 to 2^63-1 */
-	PARAM_JOB,     /* a job id: 1 to 2^53-1 */
-	PARAM_SECONDS, /* a number, finite, not negative; or nil for no limit */
+	PARAM_STRING,   /* str or bin, at most name_max bytes */
+	PARAM_COUNT,    /* an integer, 1 or more */
+	PARAM_UINT,     /* an integer, 0 or more */
+	PARAM_INT,      /* any integer from -2^63 to 2^63-1 */
+	PARAM_JOB,      /* a job id: 1 to 2^53-1 */
+	PARAM_SECONDS,  /* a number, finite, not negative; or nil for no limit */
+	PARAM_DURATION, /* a number of seconds, finite and more than 0 */
 	PARAM_ARRAY,
 	PARAM_MAP,
 };

@@ -300,7 +300,8 @@ PROCPOOL_PUBLIC enum procpool_code procpool_result(struct procpool *pp, uint64_t
 
 /*
  * Ends a job. out->value is a map: `cancelled`, whether this did it, `state`, the job's state
- * now, and `begun`, how many of its calls have begun. A function that has begun is not ended.
+ * now, `begun`, how many of its calls have begun, and `running`, how many of these ran and are
+ * being stopped. A job that has ended keeps its outcome.
  */
 PROCPOOL_PUBLIC enum procpool_code procpool_cancel(struct procpool *pp, uint64_t job,
 						   struct procpool_outcome *out);
@@ -356,7 +357,7 @@ PROCPOOL_PUBLIC enum procpool_code procpool_request_async(struct procpool *pp, c
 
 /*
  * Asks the daemon to cancel an apply or map in flight. Does not wait: the call then ends with
- * PROCPOOL_ERR_CANCELLED, or as if nothing was, where its function had begun or ended.
+ * PROCPOOL_ERR_CANCELLED, or as if nothing was, where it had ended.
  * PROCPOOL_OK: asked, or the call had ended.
  */
 PROCPOOL_PUBLIC enum procpool_code procpool_call_cancel(struct procpool_call *call);

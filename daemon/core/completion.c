@@ -11,6 +11,8 @@
 #include "core/publish.h"
 #include "core/results.h"
 #include "core/retry.h"
+#include "core/stop.h"
+#include "proto/frame.h"
 
 /* Bytes that a message needs around a job's value. */
 #define ENVELOPE_BYTES 512
@@ -100,24 +102,36 @@ void core_expire_kept(struct core *core, struct user *user, uint64_t now_us)
 
 /* ---- the end of a job ---- */
 
-void core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us)
+static void recall_from(struct core *core, struct worker *worker, struct job *job, bool drop,
+			uint64_t now_us)
+{
+	uint32_t end = worker->next_seq;
+	for (uint32_t seq = worker->oldest_seq; seq != end && worker->pending > 0; seq++) {
+		struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
+		if (!chunk->pending || chunk->seq != seq || chunk->job != job)
+			continue;
+		/* It stays dropped where taking back another ended the job. */
+		chunk->dropped |= drop;
+		/* Of one that has gone, core_worker_lost() knows what to take back. */
+		if (worker->state != WORKER_LOST)
+			core_take_back(core, worker, chunk, now_us);
+	}
+}
+
+unsigned core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us)
 {
 	struct worker *worker;
+	unsigned running = 0;
 	if (drop)
 		job_drop_tasks(job);
 	if (job->assigned == 0)
-		return;
+		return 0;
 	TAILQ_FOREACH (worker, &job->function->pool->workers, in_pool) {
-		uint32_t end = worker->next_seq;
-		for (uint32_t seq = worker->oldest_seq; seq != end && worker->pending > 0; seq++) {
-			struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
-			if (!chunk->pending || chunk->seq != seq || chunk->job != job)
-				continue;
-			/* It stays dropped where taking back another ended the job. */
-			chunk->dropped |= drop;
-			core_take_back(core, worker, chunk, now_us);
-		}
+		recall_from(core, worker, job, drop, now_us);
+		if (drop && stop_unwanted(worker, job, now_us))
+			running++;
 	}
+	return running;
 }
 
 static void leave_session(struct job *job)
@@ -151,8 +165,8 @@ static void tell_waiters(struct core *core, struct job *job)
 	}
 }
 
-void core_end_job(struct core *core, struct job *job, enum job_event event, struct outcome outcome,
-		  uint64_t now_us)
+unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
+		      struct outcome outcome, uint64_t now_us)
 {
 	uint32_t left = job_tasks_left(job);
 	job->function->pool->waiting -= left;
@@ -163,7 +177,7 @@ void core_end_job(struct core *core, struct job *job, enum job_event event, stru
 	if (job->queued)
 		fair_queue_remove(job->flow, job);
 	retry_clear(core, job);
-	core_recall(core, job, true, now_us);
+	unsigned running = core_recall(core, job, true, now_us);
 	leave_session(job);
 	core_mark_dirty(core, job->function->pool);
 
@@ -180,6 +194,7 @@ void core_end_job(struct core *core, struct job *job, enum job_event event, stru
 	bool kept = job->async && job->outcome.value.size > 0 && keep_job(core, job, now_us);
 	if (!kept && job->assigned == 0)
 		free_job(core, job);
+	return running;
 }
 
 /* ---- the end of tasks ---- */
@@ -434,6 +449,9 @@ static void end_answer(struct core *core, struct worker *worker, struct chunk *c
 {
 	struct job *job = chunk->job;
 	worker_answer(worker, chunk, count);
+	if (worker->stop.reason != STOP_NONE && worker->stop.seq == chunk->seq &&
+	    worker->stop.index < chunk->answered)
+		stop_end(worker, now_us);
 	if (worker->tasks >= worker->tasks_max)
 		policy_check_worker(worker, now_us);
 	if (job->assigned == 0 && job_ended(job) && !job->kept)
@@ -442,12 +460,63 @@ static void end_answer(struct core *core, struct worker *worker, struct chunk *c
 	core_mark_dirty(core, worker->pool);
 }
 
+/* The answer to the element that was to stop: `said` is its error, size 0 a value, which is
+ * dropped.
+ */
+static void take_stopped(struct core *core, struct worker *worker, struct chunk *chunk, uint64_t us,
+			 struct procpool_value said, uint64_t now_us)
+{
+	if (!take_answer(core, worker, chunk, 1, us, now_us)) {
+		end_answer(core, worker, chunk, 1, now_us);
+		return;
+	}
+	struct attempt attempt = attempt_of(chunk, chunk->answered, 1);
+	struct outcome error = stop_error(worker, said, now_us);
+	end_answer(core, worker, chunk, 1, now_us);
+	fail_attempt(core, &attempt, &error, now_us);
+	outcome_fini(&error);
+}
+
+/* Cuts the first `count` values off. */
+static struct span values_cut(struct span *values, uint32_t count)
+{
+	uint32_t n = count;
+	struct span cut = *values;
+	cut.size = frame_values_size(values->data, values->data + values->size, SIZE_MAX, &n);
+	values->data += cut.size;
+	values->size -= cut.size;
+	return cut;
+}
+
+/* Values of which one is that of the element that was to stop. */
+static void take_values_around(struct core *core, struct worker *worker, struct chunk *chunk,
+			       uint32_t count, uint64_t us, struct span values, uint64_t now_us)
+{
+	uint32_t seq = chunk->seq, first = chunk->answered;
+	uint32_t before = worker->stop.index - first, after = count - before - 1;
+	uint64_t each_us = us / count;
+	if (before > 0)
+		core_worker_values(core, worker, seq, first, before, before * each_us,
+				   values_cut(&values, before), now_us);
+	values_cut(&values, 1);
+	take_stopped(core, worker, chunk, us - (count - 1) * each_us, (struct procpool_value){0},
+		     now_us);
+	if (after > 0)
+		core_worker_values(core, worker, seq, first + before + 1, after, after * each_us,
+				   values, now_us);
+}
+
 bool core_worker_values(struct core *core, struct worker *worker, uint32_t seq, uint32_t first,
 			uint32_t count, uint64_t us, struct span values, uint64_t now_us)
 {
 	struct chunk *chunk = worker_match(worker, seq, first, count);
+	const struct stop *stop = &worker->stop;
 	if (!chunk)
 		return false;
+	if (stop->reason != STOP_NONE && stop->seq == seq && stop->index - first < count) {
+		take_values_around(core, worker, chunk, count, us, values, now_us);
+		return true;
+	}
 	bool wanted = take_answer(core, worker, chunk, count, us, now_us);
 	struct job *job = chunk->job;
 	uint32_t first_task = chunk->range.first + first;
@@ -463,6 +532,10 @@ bool core_worker_error(struct core *core, struct worker *worker, uint32_t seq, u
 	struct chunk *chunk = worker_match(worker, seq, index, 1);
 	if (!chunk)
 		return false;
+	if (worker_stops(worker, (struct element){chunk, index})) {
+		take_stopped(core, worker, chunk, us, error, now_us);
+		return true;
+	}
 	bool wanted = take_answer(core, worker, chunk, 1, us, now_us);
 	struct attempt attempt = attempt_of(chunk, index, 1);
 	end_answer(core, worker, chunk, 1, now_us);
@@ -486,6 +559,37 @@ void core_recall_worker(struct core *core, struct worker *worker, uint64_t now_u
 	}
 }
 
+/* What has begun of a chunk ends with its worker: as lost, but for the element that was to stop. */
+static void lose_chunk(struct core *core, struct worker *worker, struct chunk *chunk,
+		       const struct outcome *error, uint64_t now_us)
+{
+	struct job *job = chunk->job;
+	uint32_t end = chunk->range.count;
+	worker->pool->running -= end - chunk->answered;
+	core->stats.tasks_finished += end - chunk->answered;
+	/* The chunk keeps the job there until it is forgotten; it is dropped when the job ends. */
+	while (!chunk->dropped && chunk->answered < end) {
+		struct element next = {chunk, chunk->answered};
+		uint32_t count = 1;
+		bool stops = worker_stops(worker, next);
+		while (!stops && chunk->answered + count < end &&
+		       !worker_stops(worker, (struct element){chunk, chunk->answered + count}))
+			count++;
+		struct attempt attempt = attempt_of(chunk, chunk->answered, count);
+		chunk->answered += count;
+		if (!stops) {
+			fail_attempt(core, &attempt, error, now_us);
+			continue;
+		}
+		struct outcome stopped = stop_error(worker, (struct procpool_value){0}, now_us);
+		fail_attempt(core, &attempt, &stopped, now_us);
+		outcome_fini(&stopped);
+	}
+	worker_forget(worker, chunk);
+	if (job->assigned == 0 && job_ended(job) && !job->kept)
+		free_job(core, job);
+}
+
 void core_worker_lost(struct core *core, struct worker *worker, const struct outcome *error,
 		      uint64_t now_us)
 {
@@ -493,19 +597,8 @@ void core_worker_lost(struct core *core, struct worker *worker, const struct out
 	/* What has not begun goes back first. */
 	if (worker_revoke_all(worker))
 		core_recall_worker(core, worker, now_us);
-	while ((chunk = worker_current(worker))) {
-		struct job *job = chunk->job;
-		uint32_t count = chunk->range.count - chunk->answered;
-		struct attempt attempt = attempt_of(chunk, chunk->answered, count);
-		bool wanted = !chunk->dropped;
-		worker->pool->running -= count;
-		core->stats.tasks_finished += count;
-		worker_forget(worker, chunk);
-		if (wanted)
-			fail_attempt(core, &attempt, error, now_us);
-		else if (job->assigned == 0 && job_ended(job) && !job->kept)
-			free_job(core, job);
-	}
+	while ((chunk = worker_current(worker)))
+		lose_chunk(core, worker, chunk, error, now_us);
 	core_mark_dirty(core, worker->pool);
 }
 

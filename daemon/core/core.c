@@ -12,6 +12,7 @@
 #include "core/recycle.h"
 #include "core/retry.h"
 #include "core/scheduler.h"
+#include "core/stop.h"
 
 static void set_limits(struct core *core)
 {
@@ -264,6 +265,9 @@ void core_timers(struct core *core, uint64_t now_us)
 			break;
 		case TIMER_RETRY:
 			retry_resume(core, container_of(timer, struct returned, pause));
+			break;
+		case TIMER_WATCH:
+			stop_due(container_of(timer, struct worker, watch), now_us);
 			break;
 		case TIMER_WORKER:
 			pool_worker_overdue(container_of(timer, struct worker, deadline), now_us);

@@ -37,6 +37,7 @@ enum action_type {
 	ACTION_KILL_WORKER,   /* worker */
 	ACTION_SEND_TASK,     /* worker, chunk */
 	ACTION_CHECK_WORKER,  /* worker: tell health_judge() of it */
+	ACTION_STOP_TASK,     /* worker: tell it to look at its page; the signal it wants */
 };
 
 /* Pointers are valid until the next thing is told to the core. */
@@ -157,6 +158,7 @@ struct submission {
 	struct procpool_value args;   /* an array: arguments, or items */
 	struct procpool_value kwargs; /* size 0: none */
 	uint32_t chunksize;           /* 0: none */
+	uint64_t timeout_us;          /* 0: none */
 	bool star, collect, stream, detach;
 	int8_t priority;
 	uint32_t retries;
@@ -185,6 +187,7 @@ struct cancellation {
 	bool cancelled;
 	enum job_state state;
 	uint32_t begun;
+	unsigned running; /* tasks that ran and are being stopped */
 };
 struct cancellation core_cancel(struct core *core, struct job *job, uint64_t now_us);
 
@@ -219,9 +222,10 @@ struct action *core_add_action(struct core *core, enum action_type type);
 void core_mark_dirty(struct core *core, struct pool *pool);
 
 /* The job has ended so (outcome taken over): all who wait are told, what is at workers is taken
- * back or dropped, and it is kept or freed. */
-void core_end_job(struct core *core, struct job *job, enum job_event event, struct outcome outcome,
-		  uint64_t now_us);
+ * back or dropped, and stopped where it runs, and it is kept or freed. Returns how many of its
+ * tasks run and are being stopped. */
+unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
+		      struct outcome outcome, uint64_t now_us);
 
 /* Tasks [first, first+count) of the job failed alike (error borrowed). Ends the job where that is
  * its end. */
@@ -248,8 +252,8 @@ void core_fail_waiting(struct core *core, struct pool *pool, const struct outcom
 		       uint64_t now_us);
 
 /* Takes back what of the job workers have not begun (core_take_back); drop: it has ended, what runs
- * is not listened to. */
-void core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us);
+ * is not listened to and stops. Returns how many tasks that are. */
+unsigned core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us);
 
 /* Ends a map whose tasks have all finished, as when it has none. */
 void core_finish_map_if_done(struct core *core, struct job *job, uint64_t now_us);

@@ -77,6 +77,7 @@ struct map;
 
 /* What few jobs have: allocated when the first of it is needed (job_need_extra). */
 struct job_extra {
+	uint64_t timeout_us;          /* that a task of it may run; 0: any time */
 	struct procpool_value kwargs; /* lie in the request; size 0: none */
 	struct wait_list waits;
 	struct subscription_list subscriptions;
@@ -150,6 +151,12 @@ struct job_extra *job_need_extra(struct job *job);
 static inline struct procpool_value job_kwargs(const struct job *job)
 {
 	return job->extra ? job->extra->kwargs : (struct procpool_value){0};
+}
+
+/* How long a task of it may run; 0: any time. */
+static inline uint64_t job_timeout_us(const struct job *job)
+{
+	return job->extra ? job->extra->timeout_us : 0;
 }
 
 /* The state that an event leads to; JOB_STATE_COUNT where it may not happen. */

@@ -113,6 +113,15 @@ static void take_string(struct error_builder *b, struct procpool_value error, co
 		procpool_write_string_n(error_builder_add(b, key), text, size);
 }
 
+void error_builder_add_said(struct error_builder *b, struct procpool_value error)
+{
+	take_string(b, error, "type");
+	take_string(b, error, "traceback");
+	struct procpool_value data = procpool_value_get(error, "data");
+	if (data.size > 0)
+		error_builder_add_value(b, "data", data);
+}
+
 struct outcome error_from_worker(struct procpool_value error)
 {
 	const char *name;
@@ -128,11 +137,7 @@ struct outcome error_from_worker(struct procpool_value error)
 	take_string(&b, error, "message");
 	if (b.pairs == 1)
 		error_builder_add_string(&b, "message", "the function failed");
-	take_string(&b, error, "type");
-	take_string(&b, error, "traceback");
-	struct procpool_value data = procpool_value_get(error, "data");
-	if (data.size > 0)
-		error_builder_add_value(&b, "data", data);
+	error_builder_add_said(&b, error);
 	return error_builder_end(&b);
 }
 

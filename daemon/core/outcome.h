@@ -39,6 +39,9 @@ void error_builder_begin_v(struct error_builder *b, enum error_code code, const 
 			   va_list args);
 void error_builder_add_string(struct error_builder *b, const char *key, const char *text);
 void error_builder_add_int(struct error_builder *b, const char *key, int64_t n);
+/* What an error of a worker, hostile, says besides code and message: type, traceback and data where
+ * they have the right types. */
+void error_builder_add_said(struct error_builder *b, struct procpool_value error);
 void error_builder_add_value(struct error_builder *b, const char *key, struct procpool_value value);
 /* Starts a pair; the caller writes exactly one value to the returned writer. */
 struct procpool_writer *error_builder_add(struct error_builder *b, const char *key);

@@ -50,7 +50,7 @@ void policy_check_worker(struct worker *worker, uint64_t now_us)
 	struct pool *pool = worker->pool;
 	if (worker->due ||
 	    (worker->tasks < worker->tasks_max && worker->rss_bytes <= worker->rss_max_bytes) ||
-	    (worker->state != WORKER_IDLE && worker->state != WORKER_BUSY))
+	    !worker_serves(worker))
 		return;
 	worker->due = true;
 	pool->due_count++;
@@ -132,8 +132,7 @@ static struct worker *least_needed(struct pool *pool)
 {
 	struct worker *worker, *found = NULL;
 	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
-		if (worker->runtime != pool->serving ||
-		    (worker->state != WORKER_IDLE && worker->state != WORKER_BUSY))
+		if (worker->runtime != pool->serving || !worker_serves(worker))
 			continue;
 		if (!found || (worker->due && !found->due) ||
 		    (worker->due == found->due && worker->state < found->state) ||

@@ -112,6 +112,7 @@ static void remove_worker(struct worker *worker, uint64_t now_us)
 	struct pool *pool = worker->pool;
 	struct runtime *runtime = worker->runtime;
 	timer_heap_clear(&pool->core->timers, &worker->deadline);
+	timer_heap_clear(&pool->core->timers, &worker->watch);
 	TAILQ_REMOVE(&pool->workers, worker, in_pool);
 	pool->worker_count--;
 	runtime->worker_count--;
@@ -199,20 +200,23 @@ static void leave_service(struct worker *worker)
 {
 	if (worker->state == WORKER_IDLE)
 		TAILQ_REMOVE(&worker->pool->idle, worker, in_idle);
-	if (worker->state == WORKER_IDLE || worker->state == WORKER_BUSY) {
+	if (worker_serves(worker)) {
 		worker->pool->ready_count--;
 		worker->runtime->ready_count--;
 		policy_forget_worker(worker);
 	}
 }
 
-/* The worker's struct ends with its process; its runtime may, too. */
+static void worker_exits(struct worker *worker, uint64_t now_us)
+{
+	leave_service(worker);
+	worker_step(worker, WORKER_EXIT, now_us);
+}
+
+/* The struct of one that has exited ends; its runtime may, too. */
 static void worker_gone(struct worker *worker, const struct worker_end *end, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
-	leave_service(worker);
-	worker_step(worker, WORKER_EXIT, now_us);
-
 	struct outcome error = worker_end_lost(end, worker);
 	core_worker_lost(pool->core, worker, &error, now_us);
 	outcome_fini(&error);
@@ -240,6 +244,11 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 	/* The kernel ends a spawner's workers with it. */
 	struct worker_end end = {.signal = SIGKILL, .reason = "the pool's spawner ended"};
 	struct worker *worker, *next;
+	/* All of them, before jobs end for the loss of one and want to stop what runs in another.
+	 */
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		if (worker->runtime == runtime)
+			worker_exits(worker, now_us);
 	for (worker = TAILQ_FIRST(&pool->workers); worker; worker = next) {
 		next = TAILQ_NEXT(worker, in_pool);
 		if (worker->runtime == runtime)
@@ -314,6 +323,7 @@ void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t n
 	bool said = end.error.value.size > 0, explained = said || end.reason;
 	bool failed = !worker->was_ready && !worker->retired && !pool->core->stopping;
 	struct outcome error = said ? end.error : worker_end_failed_start(&end, worker);
+	worker_exits(worker, now_us);
 	worker_gone(worker, &end, now_us);
 	if (failed && runtime == pool->successor)
 		recycle_fail(pool, &error, now_us);

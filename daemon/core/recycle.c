@@ -58,7 +58,7 @@ static struct worker *least_wanted(struct pool *pool)
 	if (found)
 		return found;
 	TAILQ_FOREACH (worker, &pool->workers, in_pool)
-		if (worker->state == WORKER_BUSY && is_old(pool, worker->runtime) &&
+		if (worker_serves(worker) && is_old(pool, worker->runtime) &&
 		    (!found || found->runtime == pool->serving))
 			found = worker;
 	return found;

@@ -77,10 +77,11 @@ bool runtime_serves(const struct runtime *runtime)
 	       (runtime->state == RUNTIME_READY || runtime->state == RUNTIME_EXEC);
 }
 
-struct worker *runtime_hello(struct runtime *runtime, bool forks, bool page, uint64_t now_us)
+struct worker *runtime_hello(struct runtime *runtime, struct runtime_abilities abilities,
+			     uint64_t now_us)
 {
-	runtime->page = page;
-	if (forks || runtime->state != RUNTIME_STARTING)
+	runtime->abilities = abilities;
+	if (abilities.forks || runtime->state != RUNTIME_STARTING)
 		return NULL;
 	struct worker *worker = pool_add_worker(runtime, now_us);
 	if (!worker)

@@ -42,14 +42,22 @@ enum runtime_event {
 	RUNTIME_EVENT_COUNT,
 };
 
+/* What its first process says it can do. */
+struct runtime_abilities {
+	bool forks;
+	bool page;       /* workers use it */
+	bool stops;      /* they look there whether they are to stop what they run */
+	int stop_signal; /* they are to be sent this signal, too; 0: none */
+};
+
 struct runtime {
 	struct pool *pool;
 	struct channel *channel; /* of the process that is no worker, for whoever executes actions;
 				    NULL: none */
 	enum runtime_state state;
-	uint64_t generation;    /* of the pool's code, from 1; 0: it has not loaded any yet */
-	bool leaving;           /* its process is about to exit, or is killed at the deadline */
-	bool page;              /* its workers use the page */
+	uint64_t generation; /* of the pool's code, from 1; 0: it has not loaded any yet */
+	bool leaving;        /* its process is about to exit, or is killed at the deadline */
+	struct runtime_abilities abilities;
 	unsigned worker_count;  /* of the pool's workers, those that are its */
 	unsigned retired_count; /* of these, those whose place another has taken */
 	unsigned ready_count;
@@ -82,7 +90,8 @@ bool runtime_serves(const struct runtime *runtime);
  * (taken over) says why. transient: for want of resources, try again without giving up on what
  * waits. It ends with its workers, and is freed.
  */
-struct worker *runtime_hello(struct runtime *runtime, bool forks, bool page, uint64_t now_us);
+struct worker *runtime_hello(struct runtime *runtime, struct runtime_abilities abilities,
+			     uint64_t now_us);
 bool runtime_loaded(struct runtime *runtime, struct procpool_value functions, uint64_t now_us);
 void runtime_exited(struct runtime *runtime, struct outcome error, bool transient, uint64_t now_us);
 

@@ -5,6 +5,7 @@
 #include "core/health.h"
 #include "core/policy.h"
 #include "core/publish.h"
+#include "core/stop.h"
 
 #define CHUNK_TASKS_MAX 65536U
 #define CHUNK_BYTES_MAX ((size_t)256 << 10)
@@ -104,6 +105,8 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 	struct action *action = core_add_action(core, ACTION_SEND_TASK);
 	action->worker = worker;
 	action->chunk = chunk;
+	if (job_timeout_us(job) > 0)
+		stop_watch(worker, job_timeout_us(job), now_us);
 }
 
 /* Whether somewhere a task waits behind another. Cheap where each busy worker has one. */

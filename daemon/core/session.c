@@ -269,13 +269,10 @@ struct cancellation core_cancel(struct core *core, struct job *job, uint64_t now
 		return done;
 	}
 	done.begun = job->whole.count - job_tasks_unbegun(job);
-	done.state = job->state;
-	if (!job->map && job->state == JOB_RUNNING)
-		return done;
 	done.cancelled = true;
 	done.state = JOB_CANCELLED;
-	core_end_job(core, job, JOB_CANCEL, error_outcome(ERR_CANCELLED, "the job was cancelled"),
-		     now_us);
+	done.running = core_end_job(core, job, JOB_CANCEL,
+				    error_outcome(ERR_CANCELLED, "the job was cancelled"), now_us);
 	return done;
 }
 

@@ -232,6 +232,14 @@ static struct job *make_job(const struct submission *submission)
 	job->detached = submission->detach;
 	job->priority = submission->priority;
 	job->msgid = submission->msgid;
+	if (submission->timeout_us > 0) {
+		struct job_extra *extra = job_need_extra(job);
+		if (!extra) {
+			job_destroy(job);
+			return NULL;
+		}
+		extra->timeout_us = submission->timeout_us;
+	}
 	if (submission->is_map)
 		job_set_chunksize(job, submission->chunksize);
 	if (!set_extra(job, submission, whole.data)) {

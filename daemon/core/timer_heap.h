@@ -17,6 +17,7 @@ enum timer_kind {
 	TIMER_RUNTIME,   /* a runtime had to be loaded, or gone, by now */
 	TIMER_REBALANCE, /* work queued behind a long task while a worker idles */
 	TIMER_RETRY,     /* tasks that failed may run again */
+	TIMER_WATCH,     /* a task may have run too long, or did not stop */
 	TIMER_WORKER,    /* a worker had to be ready, or gone, by now */
 	TIMER_RETENTION, /* the oldest finished job is due to be forgotten */
 	TIMER_CLOSE,     /* sessions have ended whose jobs have not all been cancelled */

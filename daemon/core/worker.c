@@ -6,12 +6,15 @@
 
 #define NO WORKER_STATE_COUNT
 static const enum worker_state next_states[WORKER_STATE_COUNT][WORKER_EVENT_COUNT] = {
-	/*                    READY        ASSIGN       DRAIN        STOP             EXIT */
-	[WORKER_STARTING] = {WORKER_IDLE, NO, NO, WORKER_STOPPING, WORKER_LOST},
-	[WORKER_IDLE] = {NO, WORKER_BUSY, NO, WORKER_STOPPING, WORKER_LOST},
-	[WORKER_BUSY] = {NO, WORKER_BUSY, WORKER_IDLE, WORKER_STOPPING, WORKER_LOST},
-	[WORKER_STOPPING] = {NO, NO, WORKER_STOPPING, WORKER_STOPPING, WORKER_LOST},
-	[WORKER_LOST] = {NO, NO, NO, NO, NO},
+	/*                   READY ASSIGN DRAIN HALT RESUME STOP EXIT */
+	[WORKER_STARTING] = {WORKER_IDLE, NO, NO, NO, NO, WORKER_STOPPING, WORKER_LOST},
+	[WORKER_IDLE] = {NO, WORKER_BUSY, NO, NO, NO, WORKER_STOPPING, WORKER_LOST},
+	[WORKER_BUSY] = {NO, WORKER_BUSY, WORKER_IDLE, WORKER_HALTING, NO, WORKER_STOPPING,
+			 WORKER_LOST},
+	[WORKER_HALTING] = {NO, NO, NO, NO, WORKER_BUSY, WORKER_STOPPING, WORKER_LOST},
+	[WORKER_STOPPING] = {NO, NO, WORKER_STOPPING, WORKER_STOPPING, WORKER_STOPPING,
+			     WORKER_STOPPING, WORKER_LOST},
+	[WORKER_LOST] = {NO, NO, NO, NO, NO, NO, NO},
 };
 #undef NO
 
@@ -32,7 +35,8 @@ void worker_step(struct worker *worker, enum worker_event event, uint64_t now_us
 const char *worker_state_name(enum worker_state state)
 {
 	static const char *const names[] = {
-		[WORKER_STARTING] = "starting", [WORKER_IDLE] = "idle", [WORKER_BUSY] = "busy",
+		[WORKER_STARTING] = "starting", [WORKER_IDLE] = "idle",
+		[WORKER_BUSY] = "busy",         [WORKER_HALTING] = "halting",
 		[WORKER_STOPPING] = "stopping", [WORKER_LOST] = "lost",
 	};
 	return names[state];
@@ -52,6 +56,7 @@ struct worker *worker_create(struct pool *pool, unsigned number, uint64_t now_us
 	worker->number = number;
 	worker->since_us = now_us;
 	worker->deadline.kind = TIMER_WORKER;
+	worker->watch.kind = TIMER_WATCH;
 	worker->oldest_seq = worker->next_seq = 1;
 	return worker;
 }
@@ -60,7 +65,7 @@ void worker_destroy(struct worker *worker)
 {
 	if (!worker)
 		return;
-	assert(worker->pending == 0 && worker->deadline.place == 0);
+	assert(worker->pending == 0 && worker->deadline.place == 0 && worker->watch.place == 0);
 	free(worker->chunks);
 	free(worker);
 }
@@ -127,6 +132,46 @@ bool worker_runs(struct worker *worker)
 	return word >> 32 == chunk->seq && (word & PAGE_BEGUN_MAX) > chunk->answered;
 }
 
+/* How many of the chunk's tasks have begun, by the page: those may since be more. */
+static uint32_t begun_tasks(const struct worker *worker, const struct chunk *chunk)
+{
+	if (!worker->page)
+		return chunk->range.count;
+	uint64_t word = atomic_load(page_slot(worker->page, chunk->seq));
+	uint32_t begun = word & PAGE_BEGUN_MAX;
+	if (word >> 32 != chunk->seq || begun > chunk->range.count || begun < chunk->answered)
+		return chunk->range.count;
+	return begun;
+}
+
+struct element worker_oldest(struct worker *worker)
+{
+	struct chunk *chunk = worker_current(worker);
+	if (!chunk || begun_tasks(worker, chunk) == chunk->answered)
+		return (struct element){0};
+	return (struct element){chunk, chunk->answered};
+}
+
+struct element worker_newest(struct worker *worker)
+{
+	if (!worker->page)
+		return worker_oldest(worker);
+	for (uint32_t seq = worker->next_seq; seq != worker->oldest_seq; seq--) {
+		struct chunk *chunk = chunk_at(worker, seq - 1);
+		uint32_t begun = chunk->pending ? begun_tasks(worker, chunk) : 0;
+		if (begun > 0 && begun > chunk->answered)
+			return (struct element){chunk, begun - 1};
+	}
+	return (struct element){0};
+}
+
+bool worker_stops(const struct worker *worker, struct element element)
+{
+	const struct stop *stop = &worker->stop;
+	return stop->reason != STOP_NONE && stop->seq == element.chunk->seq &&
+	       stop->index == element.index;
+}
+
 struct chunk *worker_match(struct worker *worker, uint32_t seq, uint32_t first, uint32_t count)
 {
 	struct chunk *chunk = worker_current(worker);
@@ -140,6 +185,7 @@ void worker_answer(struct worker *worker, struct chunk *chunk, uint32_t count)
 {
 	chunk->answered += count;
 	worker->tasks += count;
+	worker->seen = 0;
 	if (chunk->answered == chunk->range.count)
 		worker_forget(worker, chunk);
 }

@@ -26,6 +26,7 @@ enum worker_state {
 	WORKER_STARTING, /* being forked or loading */
 	WORKER_IDLE,
 	WORKER_BUSY,
+	WORKER_HALTING,  /* what it runs is asked to stop; nothing more is assigned until it has */
 	WORKER_STOPPING, /* told to end, or killed; its exit is awaited */
 	WORKER_LOST,     /* it has exited */
 	WORKER_STATE_COUNT,
@@ -35,6 +36,8 @@ enum worker_event {
 	WORKER_READY,
 	WORKER_ASSIGN, /* it was sent a chunk */
 	WORKER_DRAIN,  /* all that it was sent is answered or taken back */
+	WORKER_HALT,   /* what it runs was asked to stop */
+	WORKER_RESUME, /* that has ended */
 	WORKER_STOP,
 	WORKER_EXIT,
 	WORKER_EVENT_COUNT,
@@ -54,6 +57,26 @@ struct chunk {
 	uint64_t sent_us;
 };
 
+/* A task of a chunk. */
+struct element {
+	struct chunk *chunk; /* NULL: none */
+	uint32_t index;      /* in the chunk */
+};
+
+enum stop_reason {
+	STOP_NONE,
+	STOP_TIMEOUT,
+	STOP_UNWANTED, /* its job has ended */
+};
+
+/* The element that is to stop (core/stop.h). */
+struct stop {
+	enum stop_reason reason;
+	bool asked; /* false: its worker is killed without */
+	uint32_t seq, index;
+	uint64_t began_us;
+};
+
 struct worker {
 	struct pool *pool;
 	struct runtime *runtime; /* that it was started from */
@@ -68,6 +91,11 @@ struct worker {
 	uint64_t since_us;       /* entered its state */
 	struct page *page;       /* NULL: it has none */
 	struct timer deadline;   /* by when it has to be ready, or gone */
+
+	struct stop stop;
+	struct timer watch; /* of what runs: when it may be over its time, or has to have stopped */
+	uint64_t seen;    /* page_element() of what was seen to run and is not answered; 0: none */
+	uint64_t seen_us; /* when first */
 
 	struct chunk *chunks; /* PAGE_SLOTS of them: that of message seq is at seq % PAGE_SLOTS */
 	uint32_t oldest_seq;  /* first that may be pending */
@@ -104,6 +132,13 @@ void worker_step(struct worker *worker, enum worker_event event, uint64_t now_us
 
 const char *worker_state_name(enum worker_state state);
 
+/* Whether it has said ready and is not to end. */
+static inline bool worker_serves(const struct worker *worker)
+{
+	return worker->state == WORKER_IDLE || worker->state == WORKER_BUSY ||
+	       worker->state == WORKER_HALTING;
+}
+
 /* Whether it can be sent another chunk. */
 bool worker_has_room(const struct worker *worker);
 
@@ -120,6 +155,22 @@ bool worker_has_waiting(struct worker *worker);
 /* Whether a task of it runs: one has begun and is not answered. Without a page: whenever something
  * is pending. */
 bool worker_runs(struct worker *worker);
+
+/*
+ * The oldest element that has begun and is not answered; and the newest, which is the one that
+ * runs: those before it have ended, and their answers are on their way. Without a page, or where it
+ * makes no sense, all of a chunk counts as begun, and the oldest is the one that runs.
+ */
+struct element worker_oldest(struct worker *worker);
+struct element worker_newest(struct worker *worker);
+
+static inline bool element_is(struct element a, struct element b)
+{
+	return a.chunk == b.chunk && a.index == b.index;
+}
+
+/* Whether the worker's stop is of this element. */
+bool worker_stops(const struct worker *worker, struct element element);
 
 /*
  * The chunk that an answer for `count` tasks of message seq, beginning with its task `first`,

@@ -39,7 +39,8 @@ void channel_mark_dirty(struct channel *channel)
 /* Of a task message; returns how many there are. Written only with something in it. */
 static uint32_t count_options(const struct chunk *chunk)
 {
-	return (job_kwargs(chunk->job).size > 0) + (chunk->attempt > 1);
+	return (job_kwargs(chunk->job).size > 0) + (job_timeout_us(chunk->job) > 0) +
+	       (chunk->attempt > 1);
 }
 
 static void write_options(struct channel *channel, const struct chunk *chunk, uint32_t count)
@@ -47,6 +48,10 @@ static void write_options(struct channel *channel, const struct chunk *chunk, ui
 	struct procpool_value kwargs = job_kwargs(chunk->job);
 	struct procpool_writer *w = output_writer(&channel->output);
 	procpool_write_map(w, count);
+	if (job_timeout_us(chunk->job) > 0) {
+		procpool_write_string(w, "timeout");
+		procpool_write_double(w, (double)job_timeout_us(chunk->job) / 1e6);
+	}
 	if (chunk->attempt > 1) {
 		procpool_write_string(w, "attempt");
 		procpool_write_uint(w, chunk->attempt);
@@ -128,23 +133,37 @@ void channel_check(struct channel *channel)
 
 /* ---- ending ---- */
 
-void channel_kill(struct channel *channel)
+/* A forked worker's goes by its spawner, who knows whether the pid is still its own. */
+static void send_signal(struct channel *channel, int number)
 {
-	if (channel->ended)
-		return;
-	if (channel->hung_up && !channel->end.reason)
-		channel->end.reason = "closed its channel and did not exit";
 	if (channel->process.pid > 0) {
-		process_signal(&channel->process, SIGKILL);
+		process_signal(&channel->process, number);
 	} else if (channel->worker && channel->runtime->channel) {
 		struct channel *spawner = channel->runtime->channel;
 		struct procpool_writer *w = output_writer(&spawner->output);
 		procpool_write_array(w, 3);
 		procpool_write_int(w, MSG_KILL);
 		procpool_write_uint(w, channel->worker->number);
-		procpool_write_int(w, SIGKILL);
+		procpool_write_int(w, number);
 		channel_mark_dirty(spawner);
 	}
+}
+
+void channel_kill(struct channel *channel)
+{
+	if (channel->ended)
+		return;
+	if (channel->hung_up && !channel->end.reason)
+		channel->end.reason = "closed its channel and did not exit";
+	send_signal(channel, SIGKILL);
+}
+
+void channel_stop_task(struct channel *channel)
+{
+	int signal = channel->runtime->abilities.stop_signal;
+	page_memory_wake(&channel->page);
+	if (signal != 0 && !channel->ended)
+		send_signal(channel, signal);
 }
 
 /* It did what no runtime may do. */
@@ -552,7 +571,7 @@ static void fork_worker(struct channel *channel)
 		return;
 	}
 	watch(channel, ours);
-	if (channel->runtime->page) {
+	if (channel->runtime->abilities.page) {
 		r = page_memory_init(&channel->page);
 		if (r < 0) {
 			close(fds[0]);

@@ -78,6 +78,9 @@ void channel_start_worker(struct server *server, struct worker *worker);
 void channel_shut(struct channel *channel);
 void channel_kill(struct channel *channel);
 
+/* What it runs was asked to stop in its page: wakes it, and sends the signal that it wants. */
+void channel_stop_task(struct channel *channel);
+
 /* Sends a task message: its items go on as they came. */
 void channel_send_task(struct channel *channel, const struct chunk *chunk);
 

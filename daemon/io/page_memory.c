@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/page.h"
@@ -46,6 +49,12 @@ int page_memory_take_fd(struct page_memory *memory)
 	int fd = memory->fd;
 	memory->fd = -1;
 	return fd;
+}
+
+void page_memory_wake(const struct page_memory *memory)
+{
+	if (memory->page)
+		syscall(SYS_futex, &memory->page->stops, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 void page_memory_fini(struct page_memory *memory)

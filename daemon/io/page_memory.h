@@ -18,5 +18,8 @@ int page_memory_init(struct page_memory *memory);
 /* Takes the descriptor out, which is only needed until the worker has it: the caller owns it. */
 int page_memory_take_fd(struct page_memory *memory);
 
+/* Wakes whoever waits in the worker to be asked to stop. */
+void page_memory_wake(const struct page_memory *memory);
+
 /* Takes a finished one, and one whose fd is -1 and page is NULL. */
 void page_memory_fini(struct page_memory *memory);

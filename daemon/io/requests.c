@@ -16,7 +16,19 @@
 #include "proto/options.h"
 #include "proto/request.h"
 
+/* Who gives longer waits for ever; as microseconds they still have to be counted. */
+#define SECONDS_MAX 1e9
+
 /* ---- calling functions ---- */
+
+/* At least a microsecond; 0: none, or so long that it is none. */
+static uint64_t seconds_to_us(double seconds)
+{
+	if (!(seconds > 0) || seconds >= SECONDS_MAX)
+		return 0;
+	uint64_t us = (uint64_t)(seconds * 1e6);
+	return us > 0 ? us : 1;
+}
 
 static void submit(struct call *call, enum options_method method)
 {
@@ -55,6 +67,7 @@ static void submit(struct call *call, enum options_method method)
 		.kwargs = options.kwargs,
 		.chunksize =
 			options.chunksize < UINT32_MAX ? (uint32_t)options.chunksize : UINT32_MAX,
+		.timeout_us = seconds_to_us(options.timeout),
 		.star = options.star,
 		.collect = options.collect,
 		.stream = options.stream,
@@ -107,7 +120,6 @@ static void wait_for(struct call *call, struct job *job, uint64_t until_us)
 static void handle_wait(struct call *call)
 {
 	static const struct param table[] = {{"job", PARAM_JOB}, {"seconds", PARAM_SECONDS}};
-	const double seconds_max = 1e9;
 	struct procpool_value params[2];
 	double seconds;
 	uint64_t until_us = TIME_NEVER;
@@ -116,7 +128,7 @@ static void handle_wait(struct call *call)
 	struct job *job = call_find_job(call, params[0]);
 	if (!job)
 		return;
-	if (procpool_value_double(params[1], &seconds) && seconds < seconds_max)
+	if (procpool_value_double(params[1], &seconds) && seconds < SECONDS_MAX)
 		until_us = call->server->now_us + (uint64_t)(seconds * 1e6);
 	wait_for(call, job, until_us);
 }
@@ -170,7 +182,7 @@ static void handle_cancel(struct call *call)
 		return;
 	struct cancellation done = core_cancel(call->core, job, call->server->now_us);
 	struct procpool_writer *w = call_begin_answer(call);
-	procpool_write_map(w, 4);
+	procpool_write_map(w, 5);
 	procpool_write_string(w, "job");
 	procpool_write_uint(w, done.job_id);
 	procpool_write_string(w, "cancelled");
@@ -179,6 +191,8 @@ static void handle_cancel(struct call *call)
 	procpool_write_string(w, job_state_name(done.state));
 	procpool_write_string(w, "begun");
 	procpool_write_uint(w, done.begun);
+	procpool_write_string(w, "running");
+	procpool_write_uint(w, done.running);
 	peer_written(call->peer);
 }
 

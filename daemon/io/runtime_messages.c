@@ -2,6 +2,7 @@
 #include "io/runtime_messages.h"
 
 #include <limits.h>
+#include <signal.h>
 
 #include "core/core.h"
 #include "core/string_list.h"
@@ -101,9 +102,27 @@ static const char *start_own_process(struct channel *channel, bool page)
 	return NULL;
 }
 
+/* What it can do. False: malformed. */
+static bool read_abilities(struct procpool_value hello, struct runtime_abilities *ret)
+{
+	struct procpool_value signal = procpool_value_get(hello, "stop_signal");
+	uint64_t number = 0;
+	if (signal.size > 0 &&
+	    (!procpool_value_uint(signal, &number) || number < 1 || number > (uint64_t)SIGRTMAX))
+		return false;
+	*ret = (struct runtime_abilities){
+		.forks = flag(hello, "fork"),
+		.page = flag(hello, "page"),
+		.stops = flag(hello, "stop"),
+		.stop_signal = (int)number,
+	};
+	return true;
+}
+
 static const char *handle_hello(struct channel *channel, const struct message *message)
 {
 	struct procpool_value hello = message->elements[0];
+	struct runtime_abilities abilities;
 	uint64_t protocol;
 	if (!channel_is_own_process(channel))
 		return "said hello out of turn";
@@ -112,10 +131,11 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 	if (!procpool_value_uint(procpool_value_get(hello, "protocol"), &protocol) ||
 	    protocol != WORKER_PROTOCOL_VERSION)
 		return "speaks another version of the worker protocol";
-	bool page = flag(hello, "page");
+	if (!read_abilities(hello, &abilities))
+		return "wants to be stopped by what is no signal";
 	if (!channel->worker) {
-		struct worker *worker = runtime_hello(channel->runtime, flag(hello, "fork"), page,
-						      channel->server->now_us);
+		struct worker *worker =
+			runtime_hello(channel->runtime, abilities, channel->server->now_us);
 		channel->worker = worker;
 		if (worker) {
 			worker->channel = channel;
@@ -125,7 +145,7 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 	channel->greeted = true;
 	channel->pipes = flag(hello, "output");
 	if (channel->worker)
-		return start_own_process(channel, page);
+		return start_own_process(channel, abilities.page);
 	send_start(channel, false);
 	return NULL;
 }

@@ -71,6 +71,10 @@ static void execute(struct server *server, const struct action *action)
 		if (action->worker->channel)
 			channel_kill(action->worker->channel);
 		break;
+	case ACTION_STOP_TASK:
+		if (action->worker->channel)
+			channel_stop_task(action->worker->channel);
+		break;
 	case ACTION_SEND_TASK:
 		if (action->worker->channel)
 			channel_send_task(action->worker->channel, action->chunk);

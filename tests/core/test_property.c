@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random lives: sessions of several users submit, wait, cancel and leave, workers answer and die,
- * spawners die, workers look stopped or wedged, pools are scaled, pools are recycled, time passes,
- * the daemon stops, all at any moment. Whatever happens:
+ * tasks run past their timeouts and obey or do not, spawners die, workers look stopped or wedged,
+ * pools are scaled, pools are recycled, time passes, the daemon stops, all at any moment. Whatever
+ * happens:
  *
  * - every accepted job has one outcome, and every request that waits for it gets one reply;
  * - no task begins twice, or more often than its retries allow, and what a map returns is what its
@@ -90,6 +91,7 @@ static void on_begin(struct world *world, struct fake_message *message, uint32_t
 	/* Where a worker's end left it open, more may count as begun than did. */
 	assert_in_range(++life->begun[item], 1, message->attempt);
 	assert_in_range(message->attempt, 1, 1 + life->retries[item]);
+	life->fates[item] = FATE_UNKNOWN;
 }
 
 static void on_answer(struct world *world, struct fake_message *message, uint32_t count,
@@ -110,7 +112,11 @@ static void check_element(struct life *life, const struct expected_job *job, uin
 		int64_t place;
 		assert_int_equal(procpool_value_count(value), 2);
 		if (procpool_value_type(error) != PROCPOOL_NIL) {
-			assert_int_not_equal(life->fates[item], FATE_VALUE);
+			/* A value that comes after the timeout is dropped. */
+			if (!procpool_value_is(procpool_value_get(error, "code"), "timeout"))
+				assert_int_not_equal(life->fates[item], FATE_VALUE);
+			else
+				assert_true(job->call.timeout_us > 0);
 			assert_true(procpool_value_int(procpool_value_get(error, "index"), &place));
 			assert_int_equal(place, index);
 			return;
@@ -149,6 +155,8 @@ static void check_outcome(struct life *life, uint64_t id, const struct record *r
 		check_value(life, expected(life, id), record_value(record));
 	else
 		assert_true((uint64_t)record_int(record, "job") == id);
+	if (record->code == ERR_TIMEOUT)
+		assert_true(expected(life, id)->call.timeout_us > 0);
 }
 
 static void on_items(struct life *life, const struct record *record)
@@ -216,6 +224,8 @@ static void submit(struct life *life)
 		.retries = chance(life, 30) ? (uint32_t)below(life, 5) : 0,
 		.priority = (int8_t)(chance(life, 30) ? (int)below(life, 5) - 2 : 0),
 	};
+	if (chance(life, 30))
+		call.timeout_us = 1 + below(life, chance(life, 50) ? 1000 : 2000000);
 	if (call.map)
 		call.collect = chance(life, 50);
 	if (call.async)
@@ -390,7 +400,7 @@ static void start_or_fail(struct life *life)
 		return;
 	if (chance(life, 20))
 		fake_exit(life->world, runtime, said, chance(life, 30));
-	else if (runtime->forks)
+	else if (runtime->abilities.forks)
 		fake_loaded(life->world, runtime);
 	else
 		fake_hello(life->world, runtime);
@@ -560,7 +570,14 @@ static void add_pool(struct life *life, const char *name)
 	if (chance(life, 20))
 		spec->memory_bytes = 1500;
 	pool_spec_settle(spec, 1 + (unsigned)below(life, 4));
-	world_add_pool_of(life->world, spec, (enum fake_kind)below(life, 4), functions);
+	if (chance(life, 20))
+		spec->stop_us = 0;
+	struct pool *pool =
+		world_add_pool_of(life->world, spec, (enum fake_kind)below(life, 4), functions);
+	struct runtime_abilities *abilities = &world_runtime(life->world, pool)->abilities;
+	abilities->stops = chance(life, 80);
+	abilities->stop_signal = chance(life, 40) ? SIGUSR1 : 0;
+	pool->serving->abilities = *abilities;
 }
 
 static void live(uint64_t seed)

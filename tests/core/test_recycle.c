@@ -51,7 +51,7 @@ static enum error_code submit(struct fixture *f, const char *function)
 static void load_successor(struct fixture *f)
 {
 	struct fake_runtime *fake = world_successor(f->pool);
-	if (fake->forks)
+	if (fake->abilities.forks)
 		fake_loaded(f->world, fake);
 	else
 		fake_hello(f->world, fake);

@@ -139,7 +139,7 @@ static void test_apply_that_has_not_begun_is_cancelled(void **state)
 	assert_false(fake_begin(world, world_worker(world, 0)));
 }
 
-static void test_apply_that_has_begun_is_not(void **state)
+static void test_apply_that_runs_is_cancelled_at_once(void **state)
 {
 	struct world *world = *state;
 	struct session *session = world_open(world, 100);
@@ -147,11 +147,14 @@ static void test_apply_that_has_begun_is_not(void **state)
 	assert_true(fake_begin(world, world_worker(world, 0)));
 	struct cancellation done =
 		cancel(world, session, core_find_request(session, msgid, NULL)->id);
-	assert_false(done.cancelled);
-	assert_int_equal(done.state, JOB_RUNNING);
+	assert_true(done.cancelled);
+	assert_int_equal(done.state, JOB_CANCELLED);
 	assert_int_equal(done.begun, 1);
+	assert_int_equal(done.running, 1);
+	assert_int_equal(world_reply(world, msgid)->code, ERR_CANCELLED);
+	/* Its value is dropped. */
 	world_work(world);
-	assert_int_equal(world_reply(world, msgid)->code, ERR_NONE);
+	assert_int_equal(world_reply(world, msgid)->code, ERR_CANCELLED);
 }
 
 static void test_map_is_cancelled_but_for_what_runs(void **state)
@@ -168,6 +171,7 @@ static void test_map_is_cancelled_but_for_what_runs(void **state)
 	struct cancellation done = cancel(world, session, id);
 	assert_true(done.cancelled);
 	assert_int_equal(done.begun, 3);
+	assert_int_equal(done.running, 1);
 	assert_int_equal(world_reply(world, msgid)->code, ERR_CANCELLED);
 	assert_int_equal(TAILQ_FIRST(&world->core.pools)->running, 1);
 	assert_false(fake_begin(world, fake));
@@ -433,7 +437,7 @@ int main(void)
 		cmocka_unit_test(test_waits_and_subscriptions_are_limited),
 		TEST(test_job_is_seen_by_its_user_and_by_those_who_see_all),
 		TEST(test_apply_that_has_not_begun_is_cancelled),
-		TEST(test_apply_that_has_begun_is_not),
+		TEST(test_apply_that_runs_is_cancelled_at_once),
 		TEST(test_map_is_cancelled_but_for_what_runs),
 		TEST(test_job_that_has_ended_is_not_cancelled),
 		TEST(test_cancelled_request_is_the_newest_of_its_msgid),

@@ -80,8 +80,9 @@ struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum
 {
 	struct fake_runtime *runtime = calloc(1, sizeof(*runtime));
 	assert_non_null(runtime);
-	runtime->forks = kind == FAKE_FORK || kind == FAKE_FORK_PAGE;
-	runtime->has_page = kind == FAKE_EXEC_PAGE || kind == FAKE_FORK_PAGE;
+	runtime->abilities.forks = kind == FAKE_FORK || kind == FAKE_FORK_PAGE;
+	runtime->abilities.page = kind == FAKE_EXEC_PAGE || kind == FAKE_FORK_PAGE;
+	runtime->abilities.stops = runtime->abilities.page;
 	runtime->functions = functions;
 	TAILQ_INSERT_TAIL(&world->runtimes, runtime, next);
 	runtime->pool = core_add_pool(&world->core, spec, world->now_us);
@@ -158,6 +159,7 @@ uint64_t world_try(struct world *world, struct session *session, struct call cal
 		.message = message,
 		.args = span_value(message),
 		.chunksize = call.chunksize,
+		.timeout_us = call.timeout_us,
 		.collect = call.collect,
 		.stream = call.stream,
 		.detach = call.detach,
@@ -237,7 +239,7 @@ static struct fake_worker *add_fake(struct world *world, struct worker *worker)
 	fake->worker = worker;
 	fake->report.state = 'R';
 	TAILQ_INIT(&fake->messages);
-	if (fake_of_runtime(worker->runtime)->has_page) {
+	if (fake_of_runtime(worker->runtime)->abilities.page) {
 		fake->page = worker->page = calloc(1, sizeof(*fake->page));
 		assert_non_null(fake->page);
 	}
@@ -264,6 +266,7 @@ static void send_task(struct fake_worker *fake, const struct chunk *chunk)
 	message->attempt = chunk->attempt;
 	message->first = chunk->range.first;
 	message->job_id = chunk->job->id;
+	message->timed = job_timeout_us(chunk->job) > 0;
 	message->items = calloc(message->count, sizeof(*message->items));
 	assert_non_null(message->items);
 	for (uint32_t i = 0; i < message->count; i++) {
@@ -362,6 +365,9 @@ static void execute(struct world *world, const struct action *action)
 	case ACTION_KILL_WORKER:
 		fake_of(action->worker)->told_to_die = true;
 		break;
+	case ACTION_STOP_TASK:
+		fake_of(action->worker)->halts++;
+		break;
 	case ACTION_SEND_TASK:
 		send_task(fake_of(action->worker), action->chunk);
 		break;
@@ -407,7 +413,7 @@ static bool live(struct world *world)
 			fake_exit(world, runtime, NULL, false);
 		else if (runtime->runtime->state != RUNTIME_STARTING)
 			continue;
-		else if (runtime->forks)
+		else if (runtime->abilities.forks)
 			fake_loaded(world, runtime);
 		else
 			fake_hello(world, runtime);
@@ -503,6 +509,8 @@ bool fake_begin(struct world *world, struct fake_worker *fake)
 		next = TAILQ_NEXT(message, next);
 		if (message->taken || message->claimed == message->count)
 			continue;
+		if (fake->page && message->timed)
+			page_begin(fake->page, world->now_us);
 		if (fake->page && !page_claim(fake->page, message->seq, message->claimed)) {
 			message->taken = true;
 			if (message->answered == message->claimed)
@@ -530,6 +538,16 @@ uint32_t fake_begun(struct fake_worker *fake)
 {
 	struct fake_message *message = begun_message(fake);
 	return message ? message->claimed - message->answered : 0;
+}
+
+bool fake_is_to_stop(struct fake_worker *fake)
+{
+	struct fake_message *message, *newest = NULL;
+	TAILQ_FOREACH (message, &fake->messages, next)
+		if (message->claimed > message->answered)
+			newest = message;
+	return fake->page && newest &&
+	       page_is_to_stop(fake->page, page_element(newest->seq, newest->claimed - 1));
 }
 
 static void answered(struct world *world, struct fake_worker *fake, struct fake_message *message,
@@ -602,7 +620,7 @@ void fake_die(struct world *world, struct fake_worker *fake, int signal)
 void fake_ready(struct world *world, struct fake_worker *fake)
 {
 	struct fake_runtime *runtime = fake_of_runtime(fake->worker->runtime);
-	if (!runtime->forks)
+	if (!runtime->abilities.forks)
 		fake_loaded(world, runtime);
 	pool_worker_ready(fake->worker, 4000 + (pid_t)fake->worker->number, world->now_us);
 	world_settle(world);
@@ -635,9 +653,8 @@ struct fake_runtime *world_successor(struct pool *pool)
 
 void fake_hello(struct world *world, struct fake_runtime *runtime)
 {
-	struct worker *worker =
-		runtime_hello(runtime->runtime, runtime->forks, runtime->has_page, world->now_us);
-	if (!runtime->forks && worker) {
+	struct worker *worker = runtime_hello(runtime->runtime, runtime->abilities, world->now_us);
+	if (!runtime->abilities.forks && worker) {
 		runtime->present = false;
 		add_fake(world, worker);
 	}
@@ -648,8 +665,8 @@ void fake_loaded(struct world *world, struct fake_runtime *runtime)
 {
 	struct procpool_writer w;
 	uint32_t count = 0;
-	if (runtime->forks)
-		runtime_hello(runtime->runtime, true, runtime->has_page, world->now_us);
+	if (runtime->abilities.forks)
+		runtime_hello(runtime->runtime, runtime->abilities, world->now_us);
 	procpool_writer_init(&w);
 	size_t place = procpool_write_open_array(&w);
 	for (const char *const *name = runtime->functions; *name; name++, count++) {
@@ -740,5 +757,13 @@ int64_t record_int(const struct record *record, const char *key)
 	int64_t number = 0;
 	assert_non_null(record);
 	assert_true(procpool_value_int(procpool_value_get(record_value(record), key), &number));
+	return number;
+}
+
+double record_double(const struct record *record, const char *key)
+{
+	double number = 0;
+	assert_non_null(record);
+	assert_true(procpool_value_double(procpool_value_get(record_value(record), key), &number));
 	return number;
 }

@@ -27,6 +27,7 @@ struct fake_message {
 	uint32_t claimed;
 	uint32_t answered;
 	bool taken; /* the rest was taken back */
+	bool timed; /* its tasks have a timeout: each beginning is noted in the page */
 	uint64_t job_id;
 	uint32_t first;
 	uint64_t *items;
@@ -40,6 +41,7 @@ struct fake_worker {
 	struct health_report report; /* what an inspection finds; by default that it waits for a
 					processor */
 	bool inspected;
+	unsigned halts; /* how often what it runs was asked to stop */
 	TAILQ_HEAD(, fake_message) messages;
 	TAILQ_ENTRY(fake_worker) next;
 };
@@ -47,7 +49,7 @@ struct fake_worker {
 struct fake_runtime {
 	struct pool *pool;
 	struct runtime *runtime; /* NULL: it is not started, or has ended */
-	bool forks, has_page;
+	struct runtime_abilities abilities;
 	bool present; /* started, and not a worker */
 	bool told_to_stop, told_to_die;
 	const char *const *functions; /* NULL-terminated */
@@ -125,6 +127,7 @@ struct call {
 	uint64_t first_item;
 	uint32_t count; /* of a map */
 	uint32_t chunksize;
+	uint64_t timeout_us;
 	uint32_t padding; /* bytes of a second argument, unless it is a map */
 	int8_t priority;
 	uint32_t retries;
@@ -160,6 +163,8 @@ struct fake_worker *world_worker(struct world *world, unsigned place);
 bool fake_begin(struct world *world, struct fake_worker *fake);
 /* Tasks of the oldest message with any that were begun and not answered. */
 uint32_t fake_begun(struct fake_worker *fake);
+/* Whether the task that runs finds in the page that it is to stop. */
+bool fake_is_to_stop(struct fake_worker *fake);
 /* Answers the oldest `count` of these with their values; us is for all together. */
 void fake_answer(struct world *world, struct fake_worker *fake, uint32_t count, uint64_t us);
 /* Answers the oldest of these with function-failed. */
@@ -191,6 +196,8 @@ unsigned world_count(struct world *world, enum action_type type, struct session 
 const struct record *world_push(struct world *world, enum action_type type, struct session *session,
 				uint64_t job_id);
 struct procpool_value record_value(const struct record *record);
+/* A float likewise. */
+double record_double(const struct record *record, const char *key);
 /* An integer under a key of an error map; fails the test if there is none. */
 int64_t record_int(const struct record *record, const char *key);
 

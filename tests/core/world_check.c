@@ -22,7 +22,7 @@ static void check_runtimes(struct pool *pool)
 			retired += worker->retired;
 			due += worker->due;
 			ending += !worker->retired && worker->state == WORKER_STOPPING;
-			mine_ready += worker->state == WORKER_IDLE || worker->state == WORKER_BUSY;
+			mine_ready += worker_serves(worker);
 		}
 		CHECK(runtime->worker_count == mine && runtime->retired_count == retired);
 		CHECK(runtime->ready_count == mine_ready);
@@ -69,8 +69,10 @@ static void check_pool(struct world *world, struct pool *pool)
 		CHECK(worker->pending == pending);
 		CHECK(worker->state != WORKER_IDLE || pending == 0);
 		CHECK(worker->state != WORKER_BUSY || pending > 0);
+		CHECK(worker->state != WORKER_HALTING || worker->stop.asked);
+		CHECK(worker->stop.reason == STOP_NONE || worker->stop.asked || worker->killed);
 		CHECK(worker->backlog_us >= -0.001);
-		ready += worker->state == WORKER_IDLE || worker->state == WORKER_BUSY;
+		ready += worker_serves(worker);
 	}
 	TAILQ_FOREACH (worker, &pool->idle, in_idle) {
 		CHECK(worker->state == WORKER_IDLE);

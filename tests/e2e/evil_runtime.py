@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: MIT
 """A runtime that breaks WORKER.md: its argument names the one thing that it does wrong."""
 
+import array
+import mmap
 import os
 import socket
+import struct
 import sys
 import threading
+import time
 
 import msgpack
 
@@ -26,8 +30,8 @@ def messages():
         yield from unpacker
 
 
-def hello(protocol=1, fork=False):
-    send(HELLO, {"protocol": protocol, "runtime": "evil", "version": "1", "fork": fork, "page": False})
+def hello(protocol=1, fork=False, **more):
+    send(HELLO, {"protocol": protocol, "runtime": "evil", "version": "1", "fork": fork, **more})
 
 
 def stay():
@@ -134,6 +138,63 @@ def logs_a_flood():
         send(RESULT, seq, 0, 0, [None])
 
     serve(answer)
+
+
+class Page:
+    """What the daemon shares, written to as if nobody else did."""
+
+    def __init__(self):
+        hello(page=True, stop=True)
+        fds = array.array("i")
+        data, ancillary, *_ = channel.recvmsg(1 << 16, socket.CMSG_SPACE(fds.itemsize))
+        fds.frombytes(ancillary[0][2])
+        self.memory = mmap.mmap(fds[0], 65536)
+        unpacker.feed(data)
+        [_] = unpacker
+        send(READY, [["evil.f", ""]])
+
+    def store(self, offset, word):
+        struct.pack_into("=Q", self.memory, offset, word)
+
+    def claim(self, seq, count):
+        self.store(2048 + 8 * (seq % 256), seq << 32 | count)
+
+    def tasks(self):
+        return (params for number, *params in messages() if number == TASK)
+
+
+def names_a_signal_that_is_none():
+    hello(stop_signal=1000)
+    stay()
+
+
+def lies_about_its_beginning():
+    page = Page()
+    for seq, *_ in page.tasks():
+        page.claim(seq, 1)
+        while True:
+            page.store(24, 2**64 - 1)
+            page.store(32, 0)
+            page.store(40, 0)
+            time.sleep(0.001)
+
+
+def begins_on_and_on():
+    page = Page()
+    for seq, _, _, _, items, *_ in page.tasks():
+        for count in range(1, len(items) + 1):
+            page.claim(seq, count)
+            page.store(24, time.monotonic_ns() // 1000)
+            time.sleep(0.05)
+        stay()
+
+
+def claims_what_was_never_sent():
+    page = Page()
+    for seq, *_ in page.tasks():
+        for slot in range(256):
+            page.store(2048 + 8 * slot, 2**64 - 1)
+        stay()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import signal
+import time
 
 _state = {}
 
@@ -52,6 +53,16 @@ def leave(status):
 
 def hold(path):
     return pathlib.Path(path).read_bytes().decode()
+
+
+def nap(seconds, stubborn=False):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            time.sleep(end - time.monotonic())
+        except Exception:
+            if not stubborn:
+                raise
 
 
 def subtract(a, b):

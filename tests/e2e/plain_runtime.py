@@ -8,6 +8,7 @@ The pool's modules are Python files; their public functions are called MODULE:FU
 import importlib.util
 import inspect
 import pathlib
+import signal
 import socket
 import sys
 import time
@@ -20,6 +21,10 @@ HELLO, READY, FAILED, RESULT, ERROR, LOG = 16, 17, 18, 19, 20, 21
 
 
 class TooLarge(Exception):
+    pass
+
+
+class Stopped(Exception):
     pass
 
 
@@ -41,6 +46,14 @@ class Runtime:
         self.channel = socket.socket(fileno=3)
         self.unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=2**31 - 1, unicode_errors="surrogateescape")
         self.functions = {}
+        self.running = False
+        signal.signal(signal.SIGUSR1, self.stop)
+
+    def stop(self, *_):
+        """Raises in the function that runs; the signal may come when none does any more."""
+        if self.running:
+            self.running = False
+            raise Stopped("asked to stop")
 
     def send(self, *message):
         sys.stdout.flush()  # what a task has printed comes before its answer
@@ -75,7 +88,11 @@ class Runtime:
 
     def call(self, function, args, kwargs):
         """The value of one element, packed to see that it can be sent; raises what is to be answered."""
-        value = function(*args, **kwargs)
+        self.running = True
+        try:
+            value = function(*args, **kwargs)
+        finally:
+            self.running = False
         if depth(value) > self.value_depth or len(msgpack.packb(value)) + 64 > self.message_bytes:
             raise TooLarge("the value is larger than a message may be")
         return value
@@ -108,7 +125,7 @@ class Runtime:
                 self.send(RESULT, seq, index, microseconds, [value])
 
     def run(self):
-        self.send(HELLO, {"protocol": 1, "runtime": "plain", "version": "1", "fork": False, "page": False})
+        self.send(HELLO, {"protocol": 1, "runtime": "plain", "version": "1", "stop_signal": int(signal.SIGUSR1)})
         for number, *params in self.messages():
             if number == START:
                 self.start(*params)

@@ -218,6 +218,16 @@ static int who(struct procpool_call *call)
 	return 0;
 }
 
+/* Leaves a mark where it is told one, waits for being told to stop, and then does not fail. */
+static int until_stopped(struct procpool_call *call)
+{
+	if (procpool_arg_count(call) > 0 && mark(call))
+		return -1;
+	while (!procpool_call_sleep(call, 3600))
+		;
+	return procpool_return_string(call, "late");
+}
+
 /* [job, attempt] */
 static int task(struct procpool_call *call)
 {
@@ -365,6 +375,9 @@ static const struct procpool_function functions[] = {
 	{"nest", "nest(n): n arrays, one in the other", nest},
 	{"pid", "pid(...): the worker's process id", pid},
 	{"task", "task(): the job and the attempt that it is called in", task},
+	{"until_stopped",
+	 "until_stopped(path?, text?): marks, sleeps until it is asked to stop, then \"late\"",
+	 until_stopped},
 	{"who", "who(): pool, worker's number, number of workers, initargs", who},
 	{"environment", "environment(name): a variable's value", environment},
 	{"print", "print(text): on standard output and error", print},

@@ -39,6 +39,7 @@ def failure(client):
     [
         ("exits_before_hello", "its runtime exited with status 7 while it loaded"),
         ("closes_before_hello", "its runtime closed its channel and did not exit"),
+        ("names_a_signal_that_is_none", "its runtime wants to be stopped by what is no signal"),
         ("speaks_another_protocol", "its runtime speaks another version of the worker protocol"),
         ("says_hello_again_and_again", "its runtime said hello twice"),
         ("sends_no_functions", "sent a malformed list of functions"),
@@ -110,6 +111,20 @@ def test_a_grandchild_with_its_workers_descriptors_delays_nothing(probe, gate):
     assert client.call("apply", "demo.inc", [1]) == 2
     assert time.monotonic() - begin < 2
     orphaned.release()
+
+
+@pytest.mark.parametrize(
+    "misdeed, count",
+    [("lies_about_its_beginning", 1), ("begins_on_and_on", 20), ("claims_what_was_never_sent", 20)],
+)
+def test_a_worker_that_writes_nonsense_to_its_page_does_not_escape_a_timeout(evil, misdeed, count):
+    client = evil(misdeed).connect()
+    options = {"timeout": 0.2, "errors": "collect", "chunksize": count}
+    for _ in range(2):
+        pairs = client.call("map", "evil.f", list(range(count)), options)
+        codes = [error["code"] for error, _ in pairs]
+        assert codes[0] == "timeout" and set(codes) <= {"timeout", "worker-lost"}
+    assert client.call("apply", "demo.inc", [1]) == 2
 
 
 def test_a_worker_that_dies_while_its_spawner_stands_still_is_told_and_replaced(probe, gate):

@@ -113,6 +113,35 @@ def test_a_crash_in_a_chunk_costs_what_it_must(plain):
     assert all(value == i for i, (error, value) in enumerate(pairs) if not error)
 
 
+def test_a_function_that_is_stopped_by_a_signal_keeps_its_worker(plain):
+    server = plain(workers=1)
+    client = server.connect()
+    before = server.worker_pids()
+    for _ in range(3):
+        error = client.error("apply", F + "nap", [60], {"timeout": 0.1})
+        assert (error["code"], error["type"], error["timeout"]) == ("timeout", "Stopped", 0.1)
+        assert "in nap" in error["traceback"]
+    assert client.call("apply", F + "nap", [0.01], {"timeout": 30}) is None
+    assert server.worker_pids() == before
+
+
+def test_a_function_that_ignores_the_signal_is_killed(plain):
+    server = plain(workers=1)
+    [pid] = server.worker_pids()
+    error = server.connect().error("apply", F + "nap", [60, True], {"timeout": 0.1})
+    assert (error["code"], error["pid"]) == ("timeout", pid)
+    assert pid not in server.await_workers(1)
+
+
+def test_a_timeout_costs_the_rest_of_its_message(plain):
+    """Without a page, what follows cannot be taken back, and must not be hit by the signal."""
+    items = [0.01, 60, 0.01, 0.01]
+    options = {"errors": "collect", "chunksize": 4, "timeout": 0.3}
+    pairs = plain().connect().call("map", F + "nap", items, options)
+    assert [error and error["code"] for error, _ in pairs] == [None, "timeout", "worker-lost", "worker-lost"]
+    assert "a task that it ran did not stop" in pairs[2][0]["message"]
+
+
 def test_the_initializer_runs_in_each_worker(plain):
     client = plain(initializer=F + "setup", initargs=["a", "b"], workers=3).connect()
     assert client.call("map", F + "state", [[]] * 30, {"star": True}) == [["a", "b"]] * 30

@@ -228,13 +228,14 @@ def test_a_job_that_failed_reports_its_error(ppctl):
     assert ppctl.failure("wait", job) == (1, f"ppctl: job {job}: no luck\n")
 
 
-def test_a_job_that_waits_is_cancelled_and_one_that_runs_is_not(one_held):
+def test_a_job_is_cancelled_whether_it_waits_or_runs_but_not_once_it_has_ended(one_held):
     ppctl, running, held = one_held
     waiting = ppctl.output("async", "demo.inc", 1).strip()
     assert ppctl.output("cancel", waiting) == ""
     assert ppctl.failure("wait", waiting)[0] == 4
+    assert ppctl.output("cancel", running) == ""
     status, text = ppctl.failure("cancel", running)
-    assert status == 4 and "running" in text
+    assert status == 4 and "it is cancelled" in text
     held.release()
 
 

@@ -57,6 +57,7 @@ static void assert_none(void)
 	assert_null(options.pool.data);
 	assert_int_equal(options.kwargs.size, none.kwargs.size);
 	assert_true(options.chunksize == 0);
+	assert_true(options.timeout == 0);
 	assert_false(options.detach || options.star || options.collect || options.stream);
 	assert_int_equal(options.priority, 0);
 	assert_true(options.retries == 0);
@@ -92,6 +93,7 @@ static void test_each_option_belongs_to_its_methods(void **state)
 		{"stream", {0xc3}, 1, "nnny"},
 		{"priority", {1}, 1, "yyyy"},
 		{"retries", {1}, 1, "yyyy"},
+		{"timeout", {5}, 1, "yyyy"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t m = 0; m < 4; m++) {
@@ -115,6 +117,9 @@ static void test_values_arrive(void **state)
 	assert_true(parse_one(OPTIONS_APPLY_ASYNC, "detach", VALUE(0xc2)) && !options.detach);
 	assert_true(parse_one(OPTIONS_MAP, "chunksize", VALUE(0xcd, 1, 0)) &&
 		    options.chunksize == 256);
+	assert_true(parse_one(OPTIONS_APPLY, "timeout", VALUE(5)) && options.timeout == 5);
+	assert_true(parse_one(OPTIONS_MAP, "timeout", VALUE(0xca, 0x3f, 0, 0, 0)) &&
+		    options.timeout == 0.5);
 	assert_true(parse_one(OPTIONS_MAP, "star", VALUE(0xc3)) && options.star);
 	assert_true(
 		parse_one(OPTIONS_MAP, "errors", VALUE(0xa7, 'c', 'o', 'l', 'l', 'e', 'c', 't')));
@@ -150,6 +155,13 @@ static void test_wrong_values_are_refused_by_name(void **state)
 		{"retries", {0xca, 0x3f, 0x80, 0, 0}, 5},
 		{"priority", {0xc0}, 1},
 		{"priority", {0xca, 0x3f, 0x80, 0, 0}, 5},
+		{"timeout", {0}, 1},
+		{"timeout", {0xff}, 1},
+		{"timeout", {0xc0}, 1},
+		{"timeout", {0xa1, '1'}, 2},
+		{"timeout", {0xca, 0x7f, 0x80, 0, 0}, 5}, /* infinity */
+		{"timeout", {0xca, 0x7f, 0xc0, 0, 0}, 5}, /* nan */
+		{"timeout", {0xca, 0x80, 0, 0, 0}, 5},    /* -0.0 */
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct procpool_value value = {rows[i].value, rows[i].size};
@@ -193,7 +205,7 @@ static void test_long_pool_name_is_refused(void **state)
 static void test_options_of_later_versions_are_unknown(void **state)
 {
 	(void)state;
-	static const char *const later[] = {"timeout", "expires", "Pool", "", "pool "};
+	static const char *const later[] = {"expires", "Pool", "", "pool "};
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
 		assert_false(parse_one(OPTIONS_MAP_ASYNC, later[i], VALUE(1)));
 		assert_non_null(strstr(problem.text, "unknown option"));
