@@ -9,17 +9,17 @@
 
 #define MIB (1024. * 1024.)
 
-static struct outcome out_of_memory(const struct worker *worker)
+static struct outcome out_of_memory(const struct worker *worker, uint64_t used)
 {
 	struct error_builder b;
-	uint64_t limit = worker->pool->spec->memory_bytes, rss = worker->rss_bytes;
+	uint64_t limit = worker->pool->spec->memory_bytes;
 	error_builder_begin(&b, ERR_OUT_OF_MEMORY,
 			    "worker %ld was killed: it used %.1f MiB of memory, and may use "
 			    "%.1f MiB",
-			    (long)worker->pid, (double)rss / MIB, (double)limit / MIB);
+			    (long)worker->pid, (double)used / MIB, (double)limit / MIB);
 	error_builder_add_int(&b, "pid", worker->pid);
 	error_builder_add_int(&b, "limit", (int64_t)limit);
-	error_builder_add_int(&b, "rss", (int64_t)rss);
+	error_builder_add_int(&b, "rss", (int64_t)used);
 	return error_builder_end(&b);
 }
 
@@ -46,8 +46,9 @@ static struct outcome lost(const struct worker_end *end, const struct worker *wo
 struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
 {
 	/* Whatever else may have ended it first is told as that. */
-	bool memory = worker->out_of_memory && end->signal == SIGKILL;
-	struct outcome error = memory ? out_of_memory(worker) : lost(end, worker);
+	bool killed = worker->out_of_memory && end->signal == SIGKILL;
+	uint64_t used = killed ? worker->rss_bytes : end->memory_bytes;
+	struct outcome error = used > 0 ? out_of_memory(worker, used) : lost(end, worker);
 	return error_with_string(error, "stderr", end->stderr_tail);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/outcome.h"
 
@@ -14,6 +15,7 @@ struct worker_end {
 	const char *reason;      /* what the daemon knows more, for people; or NULL */
 	const char *stderr_tail; /* the last of its standard error since it last answered, for
 				    people; or NULL */
+	uint64_t memory_bytes;   /* the system killed it when it used so much; 0: it did not */
 	struct outcome error;    /* of a worker that was not ready: what it said; owned */
 	bool transient;          /* it could not be started for want of resources */
 };

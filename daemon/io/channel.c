@@ -6,19 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/container.h"
 #include "core/core.h"
-#include "core/health.h"
 #include "io/log.h"
-#include "io/proc.h"
 #include "io/runtime_messages.h"
 #include "io/salvage.h"
 #include "io/server.h"
+#include "io/worker_process.h"
 #include "proto/page.h"
 #include "proto/worker.h"
 
@@ -105,30 +102,6 @@ void channel_shut(struct channel *channel)
 {
 	channel->shut = true;
 	channel_mark_dirty(channel);
-}
-
-/* ---- health ---- */
-
-/* Bytes that the other end has not read. */
-static int unread_bytes(const struct channel *channel)
-{
-	int bytes = 0;
-	if (channel->fd < 0 || ioctl(channel->fd, SIOCOUTQ, &bytes) < 0)
-		return 0;
-	return bytes;
-}
-
-void channel_check(struct channel *channel)
-{
-	struct worker *worker = channel->worker;
-	struct proc_status status = {0};
-	if (worker->pid != 0)
-		proc_read(worker->pid, &status);
-	struct health_report report = {status.state, unread_bytes(channel) > 0, status.rss_bytes};
-	enum health health = health_judge(worker, report, channel->server->now_us);
-	if (health != HEALTH_GOOD)
-		log_warning("pool %s: worker %ld is killed: %s", channel->pool->spec->name,
-			    (long)worker->pid, health_reason(health));
 }
 
 /* ---- ending ---- */
@@ -262,6 +235,7 @@ static void destroy(struct channel *channel)
 		TAILQ_REMOVE(&server->dirty_channels, channel, in_dirty);
 	if (channel->checked)
 		TAILQ_REMOVE(&server->checked_channels, channel, in_checked);
+	cgroup_release(&server->cgroup, channel->leaf);
 	outcome_fini(&channel->end.error);
 	capture_fini(&channel->capture);
 	output_fini(&channel->output);
@@ -361,6 +335,7 @@ static void finish_worker(struct channel *channel)
 	if (!end.reason)
 		end.reason = channel->reason;
 	end.stderr_tail = tail;
+	worker_process_ended(channel, &end);
 	tail_text(&channel->capture.tail, tail);
 	pool_worker_exited(channel->worker, end, channel->server->now_us);
 }

@@ -38,8 +38,9 @@ struct channel {
 	struct output output;
 	struct page_memory page;
 	struct capture capture;
-	struct process process; /* of those that the daemon started */
-	pid_t pid;              /* likewise, also when it was reaped */
+	struct process process;   /* of those that the daemon started */
+	pid_t pid;                /* likewise, also when it was reaped */
+	struct cgroup_leaf *leaf; /* a worker's own; owned; NULL: none */
 	ev_io exit_watcher;
 	bool greeted;  /* it has said hello */
 	bool pipes;    /* a spawner: its workers are given standard output and error */
@@ -83,9 +84,6 @@ void channel_stop_task(struct channel *channel);
 
 /* Sends a task message: its items go on as they came. */
 void channel_send_task(struct channel *channel, const struct chunk *chunk);
-
-/* Looks at the worker's process for the core: health_judge(). */
-void channel_check(struct channel *channel);
 
 /* Something was appended to its output. */
 void channel_mark_dirty(struct channel *channel);

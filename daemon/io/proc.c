@@ -12,7 +12,7 @@
 /* Of a stat file, what is wanted here. */
 struct stat_line {
 	char state;
-	long session, threads, rss_pages;
+	long parent, session, threads, rss_pages;
 };
 
 static int read_text(const char *path, char *text, size_t size)
@@ -35,10 +35,11 @@ static int read_stat(const char *path, struct stat_line *ret)
 		return r;
 	/* The name in parentheses may have some itself. */
 	const char *p = strrchr(text, ')');
-	if (!p || sscanf(p,
-			 ") %c %*d %*d %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld"
-			 " %*d %*u %*u %ld",
-			 &ret->state, &ret->session, &ret->threads, &ret->rss_pages) != 4)
+	if (!p ||
+	    sscanf(p,
+		   ") %c %ld %*d %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld"
+		   " %*d %*u %*u %ld",
+		   &ret->state, &ret->parent, &ret->session, &ret->threads, &ret->rss_pages) != 5)
 		return -EPROTO;
 	return 0;
 }
@@ -65,12 +66,23 @@ static char busiest_state(pid_t pid, char state)
 	return state;
 }
 
-int proc_read(pid_t pid, struct proc_status *ret)
+static int read_stat_of(pid_t pid, struct stat_line *ret)
 {
 	char path[64];
-	struct stat_line line;
 	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-	int r = read_stat(path, &line);
+	return read_stat(path, ret);
+}
+
+pid_t proc_parent(pid_t pid)
+{
+	struct stat_line line;
+	return read_stat_of(pid, &line) == 0 ? (pid_t)line.parent : 0;
+}
+
+int proc_read(pid_t pid, struct proc_status *ret)
+{
+	struct stat_line line;
+	int r = read_stat_of(pid, &line);
 	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
 	if (line.session != pid)

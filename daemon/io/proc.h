@@ -18,3 +18,6 @@ struct proc_status {
 
 /* 0 or a negative errno: -ESRCH where there is no such process, or it does not lead a session. */
 int proc_read(pid_t pid, struct proc_status *ret);
+
+/* The process that has started it, or has it now; 0: not known. */
+pid_t proc_parent(pid_t pid);

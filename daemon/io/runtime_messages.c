@@ -9,6 +9,7 @@
 #include "io/channel.h"
 #include "io/log.h"
 #include "io/server.h"
+#include "io/worker_process.h"
 #include "proto/worker.h"
 
 /* A message's elements after its number. */
@@ -98,6 +99,7 @@ static const char *start_own_process(struct channel *channel, bool page)
 		channel->worker->page = channel->page.page;
 	}
 	channel->worker->pid = channel->process.pid;
+	worker_process_confine(channel);
 	send_start(channel, page);
 	return NULL;
 }
@@ -275,6 +277,7 @@ static const char *handle_forked(struct channel *spawner, const struct message *
 	    !procpool_value_uint(message->elements[1], &pid) || pid == 0 || pid > INT_MAX)
 		return "spoke of a worker that was not asked for";
 	channel->worker->pid = (pid_t)pid;
+	worker_process_confine(channel);
 	if (channel->loaded)
 		pool_worker_ready(channel->worker, (pid_t)pid, spawner->server->now_us);
 	return NULL;

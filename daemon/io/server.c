@@ -17,6 +17,7 @@
 #include "io/cpu_count.h"
 #include "io/log.h"
 #include "io/peer.h"
+#include "io/worker_process.h"
 
 /* Connections accepted in one turn, so that a storm of them delays nobody. */
 #define ACCEPTS_PER_TURN 64
@@ -191,7 +192,7 @@ static void check_workers(struct server *server)
 	while ((channel = TAILQ_FIRST(&server->checked_channels))) {
 		TAILQ_REMOVE(&server->checked_channels, channel, in_checked);
 		channel->checked = false;
-		channel_check(channel);
+		worker_process_check(channel);
 		server_execute(server);
 	}
 }
@@ -392,6 +393,24 @@ static void watch_signals(struct server *server)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Where a pool limits its workers' memory, and before any process is started. */
+static void prepare_cgroup(struct server *server)
+{
+	const struct config *config = server->config;
+	bool wanted = false;
+	for (size_t i = 0; i < config->pool_count; i++)
+		wanted = wanted || config->pools[i]->memory_bytes > 0;
+	if (!wanted)
+		return;
+	int r = cgroup_init(&server->cgroup, "");
+	if (r == 0)
+		log_info("limits of memory are enforced by cgroups in %s", server->cgroup.path);
+	else
+		log_info("limits of memory are kept by looking now and then: no cgroup v2 with the "
+			 "memory controller is delegated to the daemon (%s)",
+			 strerror(-r));
+}
+
 static int add_pools(struct server *server)
 {
 	const struct config *config = server->config;
@@ -432,6 +451,7 @@ int server_init(struct server *server, const struct config *config)
 {
 	server->config = config;
 	server->cpus = cpu_count();
+	STAILQ_INIT(&server->cgroup.emptied);
 	TAILQ_INIT(&server->peers);
 	TAILQ_INIT(&server->dirty_peers);
 	TAILQ_INIT(&server->blocked_peers);
@@ -471,6 +491,7 @@ int server_init(struct server *server, const struct config *config)
 		ev_io_init(&server->doors[i].watcher, on_connection, server->doors[i].listener.fd,
 			   EV_READ);
 	}
+	prepare_cgroup(server);
 	return add_pools(server);
 }
 
@@ -493,6 +514,7 @@ void server_fini(struct server *server)
 		listener_fini(&server->doors[i].listener);
 	if (server->loop)
 		ev_loop_destroy(server->loop);
+	cgroup_fini(&server->cgroup);
 	free(server->native_runtime[0]);
 	free(server->scratch);
 }

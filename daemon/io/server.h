@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 
 #include "core/core.h"
+#include "io/cgroup.h"
 #include "io/config.h"
 #include "io/input.h"
 #include "io/listener.h"
@@ -40,6 +41,7 @@ struct server {
 	rlim_t runtime_descriptors; /* soft limit of runtimes; 0: the daemon's own */
 	char *native_runtime[2];    /* argv; owned */
 	unsigned cpus;              /* that the daemon may use */
+	struct cgroup cgroup;
 	struct input_scratch *scratch;
 	uint64_t now_us; /* of this turn, monotonic */
 	uint64_t turn;   /* its number */

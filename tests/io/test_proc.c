@@ -146,7 +146,9 @@ static void test_only_a_process_that_leads_a_session_is_looked_at(void **state)
 	struct proc_status status;
 	struct child child = begin(NULL);
 	assert_int_equal(proc_read(child.pid, &status), -ESRCH);
+	assert_int_equal(proc_parent(child.pid), getpid());
 	end(&child);
+	assert_int_equal(proc_parent(child.pid), 0);
 	assert_int_equal(proc_read(child.pid, &status), -ESRCH);
 }
 

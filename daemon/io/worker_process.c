@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/worker_process.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "core/core.h"
+#include "core/health.h"
+#include "io/channel.h"
+#include "io/log.h"
+#include "io/proc.h"
+#include "io/server.h"
+
+/* ---- health ---- */
+
+/* Bytes that the other end has not read. */
+static int unread_bytes(const struct channel *channel)
+{
+	int bytes = 0;
+	if (channel->fd < 0 || ioctl(channel->fd, SIOCOUTQ, &bytes) < 0)
+		return 0;
+	return bytes;
+}
+
+void worker_process_check(struct channel *channel)
+{
+	struct worker *worker = channel->worker;
+	struct proc_status status = {0};
+	if (worker->pid != 0)
+		proc_read(worker->pid, &status);
+	struct health_report report = {status.state, unread_bytes(channel) > 0, status.rss_bytes};
+	enum health health = health_judge(worker, report, channel->server->now_us);
+	if (health != HEALTH_GOOD)
+		log_warning("pool %s: worker %ld is killed: %s", channel->pool->spec->name,
+			    (long)worker->pid, health_reason(health));
+}
+
+/* ---- memory ---- */
+
+/* A pid is what a spawner says, and where that lives in a namespace of its own, it is another's
+ * here; a child of the spawner it is not by chance. */
+static bool is_known(const struct channel *channel)
+{
+	const struct channel *spawner = channel->runtime->channel;
+	if (channel_is_own_process(channel))
+		return true;
+	return spawner && proc_parent(channel->worker->pid) == spawner->process.pid;
+}
+
+void worker_process_confine(struct channel *channel)
+{
+	struct server *server = channel->server;
+	struct worker *worker = channel->worker;
+	uint64_t limit = channel->pool->spec->memory_bytes;
+	if (limit == 0 || !server->cgroup.path || !is_known(channel))
+		return;
+	int r = cgroup_confine(&server->cgroup, worker->pid, limit, &channel->leaf);
+	worker->confined = r == 0;
+	/* One that is gone already needs none. */
+	if (r < 0 && r != -ESRCH)
+		log_warning("pool %s: worker %ld got no cgroup, so its memory is only looked at "
+			    "now and then: %s",
+			    channel->pool->spec->name, (long)worker->pid, strerror(-r));
+}
+
+void worker_process_ended(const struct channel *channel, struct worker_end *end)
+{
+	if (!channel->leaf || end->signal != SIGKILL)
+		return;
+	struct cgroup_usage usage = cgroup_usage(channel->leaf);
+	if (usage.killed)
+		end->memory_bytes =
+			usage.peak_bytes > 0 ? usage.peak_bytes : channel->pool->spec->memory_bytes;
+}
