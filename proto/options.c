@@ -12,15 +12,22 @@ enum option {
 	OPTION_PRIORITY,
 	OPTION_RETRIES,
 	OPTION_TIMEOUT,
+	OPTION_EXPIRES,
 	OPTION_COUNT,
 };
 
 static const struct param options[OPTION_COUNT] = {
-	[OPTION_POOL] = {"pool", PARAM_STRING},     [OPTION_KWARGS] = {"kwargs", PARAM_MAP},
-	[OPTION_DETACH] = {"detach", PARAM_BOOL},   [OPTION_CHUNKSIZE] = {"chunksize", PARAM_COUNT},
-	[OPTION_STAR] = {"star", PARAM_BOOL},       [OPTION_ERRORS] = {"errors", PARAM_STRING},
-	[OPTION_STREAM] = {"stream", PARAM_BOOL},   [OPTION_PRIORITY] = {"priority", PARAM_INT},
-	[OPTION_RETRIES] = {"retries", PARAM_UINT}, [OPTION_TIMEOUT] = {"timeout", PARAM_DURATION},
+	[OPTION_POOL] = {"pool", PARAM_STRING},
+	[OPTION_KWARGS] = {"kwargs", PARAM_MAP},
+	[OPTION_DETACH] = {"detach", PARAM_BOOL},
+	[OPTION_CHUNKSIZE] = {"chunksize", PARAM_COUNT},
+	[OPTION_STAR] = {"star", PARAM_BOOL},
+	[OPTION_ERRORS] = {"errors", PARAM_STRING},
+	[OPTION_STREAM] = {"stream", PARAM_BOOL},
+	[OPTION_PRIORITY] = {"priority", PARAM_INT},
+	[OPTION_RETRIES] = {"retries", PARAM_UINT},
+	[OPTION_TIMEOUT] = {"timeout", PARAM_DURATION},
+	[OPTION_EXPIRES] = {"expires", PARAM_DELAY},
 };
 
 #define ALL (OPTIONS_APPLY | OPTIONS_APPLY_ASYNC | OPTIONS_MAP | OPTIONS_MAP_ASYNC)
@@ -37,6 +44,7 @@ static const unsigned option_methods[OPTION_COUNT] = {
 	[OPTION_PRIORITY] = ALL,
 	[OPTION_RETRIES] = ALL,
 	[OPTION_TIMEOUT] = ALL,
+	[OPTION_EXPIRES] = ALL,
 };
 
 #undef ALL
@@ -125,6 +133,7 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	slice_of(values[OPTION_POOL], &ret->pool);
 	ret->kwargs = values[OPTION_KWARGS];
 	procpool_value_uint(values[OPTION_CHUNKSIZE], &ret->chunksize);
+	ret->expires = procpool_value_double(values[OPTION_EXPIRES], &ret->expires_seconds);
 	procpool_value_uint(values[OPTION_RETRIES], &ret->retries);
 	procpool_value_double(values[OPTION_TIMEOUT], &ret->timeout);
 	procpool_value_bool(values[OPTION_DETACH], &ret->detach);

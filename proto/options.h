@@ -30,6 +30,8 @@ struct task_options {
 	bool stream;
 	int8_t priority;
 	uint64_t retries;
+	bool expires;
+	double expires_seconds;
 };
 
 /*

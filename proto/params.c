@@ -13,6 +13,7 @@ static const char *const type_names[] = {
 	[PARAM_INT] = "an integer",
 	[PARAM_JOB] = "a job id, an integer from 1 to 9007199254740991",
 	[PARAM_SECONDS] = "a number of seconds, finite and not negative, or nil",
+	[PARAM_DELAY] = "a number of seconds, finite and not negative",
 	[PARAM_DURATION] = "a number of seconds, finite and more than 0",
 	[PARAM_ARRAY] = "an array",
 	[PARAM_MAP] = "a map",
@@ -45,6 +46,8 @@ static bool fits(struct procpool_value value, enum param_type type)
 					      isfinite(seconds) && seconds >= 0);
 	case PARAM_DURATION:
 		return procpool_value_double(value, &seconds) && isfinite(seconds) && seconds > 0;
+	case PARAM_DELAY:
+		return is != PROCPOOL_NIL && fits(value, PARAM_SECONDS);
 	case PARAM_ARRAY:
 		return is == PROCPOOL_ARRAY;
 	case PARAM_MAP:

@@ -18,6 +18,7 @@ enum param_type {
 	PARAM_INT,      /* any integer from -2^63 to 2^63-1 */
 	PARAM_JOB,      /* a job id: 1 to 2^53-1 */
 	PARAM_SECONDS,  /* a number, finite, not negative; or nil for no limit */
+	PARAM_DELAY,    /* a number of seconds, finite, not negative */
 	PARAM_DURATION, /* a number of seconds, finite and more than 0 */
 	PARAM_ARRAY,
 	PARAM_MAP,

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "core/core.h"
+#include "core/expiry.h"
 #include "core/policy.h"
 #include "core/publish.h"
 #include "core/results.h"
@@ -176,6 +177,7 @@ unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
 	core->stats.ended[job->state]++;
 	if (job->queued)
 		fair_queue_remove(job->flow, job);
+	expiry_clear(core, job);
 	retry_clear(core, job);
 	unsigned running = core_recall(core, job, true, now_us);
 	leave_session(job);
@@ -413,6 +415,7 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 		}
 		if (!job->queued)
 			fair_queue_push_front(job->flow, job);
+		expiry_recheck(core, job, now_us);
 	} else if (!chunk->dropped) {
 		struct outcome error =
 			error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");

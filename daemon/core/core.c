@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/container.h"
+#include "core/expiry.h"
 #include "core/health.h"
 #include "core/policy.h"
 #include "core/recycle.h"
@@ -262,6 +263,10 @@ void core_timers(struct core *core, uint64_t now_us)
 		case TIMER_REBALANCE:
 			scheduler_rebalance(container_of(timer, struct pool, rebalance_timer),
 					    now_us);
+			break;
+		case TIMER_EXPIRY:
+			expiry_due(core, container_of(timer, struct job_extra, expiry)->job,
+				   now_us);
 			break;
 		case TIMER_RETRY:
 			retry_resume(core, container_of(timer, struct returned, pause));

@@ -162,6 +162,8 @@ struct submission {
 	bool star, collect, stream, detach;
 	int8_t priority;
 	uint32_t retries;
+	bool expires;
+	uint64_t expires_us;
 };
 
 /* Accepts a job: returns its id, or 0 and *ret_error. May end it at once (an empty map). */

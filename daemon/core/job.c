@@ -12,8 +12,10 @@ struct map {
 	struct range rest;             /* never handed out */
 	struct returned_list returned; /* available again */
 	uint32_t returned_tasks;
-	uint32_t returned_begun; /* of these, those that have failed before */
-	uint32_t chunksize;      /* asked for; 0: none */
+	uint32_t returned_begun;      /* of these, those that have failed before */
+	struct range expired_rest;    /* what is to fail, of rest */
+	struct returned_list expired; /* and of returned */
+	uint32_t chunksize;           /* asked for; 0: none */
 	struct results results;
 };
 
@@ -63,6 +65,7 @@ static struct map *map_create(struct range whole)
 	if (map) {
 		map->rest = whole;
 		TAILQ_INIT(&map->returned);
+		TAILQ_INIT(&map->expired);
 		results_init(&map->results);
 	}
 	return map;
@@ -121,8 +124,11 @@ struct job_extra *job_need_extra(struct job *job)
 {
 	if (!job->extra) {
 		job->extra = calloc(1, sizeof(*job->extra));
-		if (job->extra)
-			TAILQ_INIT(&job->extra->paused);
+		if (!job->extra)
+			return NULL;
+		job->extra->job = job;
+		job->extra->expiry.kind = TIMER_EXPIRY;
+		TAILQ_INIT(&job->extra->paused);
 	}
 	return job->extra;
 }
@@ -280,6 +286,58 @@ void job_resume(struct returned *returned)
 	free_returned(job, returned);
 }
 
+uint32_t job_first_unbegun(const struct job *job)
+{
+	const struct returned *returned;
+	if (!job->map)
+		return 0;
+	uint32_t first = job->map->rest.count > 0 ? job->map->rest.first : UINT32_MAX;
+	TAILQ_FOREACH (returned, &job->map->returned, in_job)
+		if (returned->attempt == 1 && returned->range.first < first)
+			first = returned->range.first;
+	return first;
+}
+
+void job_expire(struct job *job)
+{
+	struct map *map = job->map;
+	struct returned *returned, *next;
+	for (returned = TAILQ_FIRST(&map->returned); returned; returned = next) {
+		next = TAILQ_NEXT(returned, in_job);
+		if (returned->attempt > 1)
+			continue;
+		TAILQ_REMOVE(&map->returned, returned, in_job);
+		TAILQ_INSERT_TAIL(&map->expired, returned, in_job);
+		map->returned_tasks -= returned->range.count;
+	}
+	if (map->rest.count > 0)
+		map->expired_rest = map->rest;
+	map->rest.count = 0;
+}
+
+/* Only which tasks they are still matters, not where their items lie. */
+static struct range cut_expired(struct range *range, uint32_t count_max)
+{
+	uint32_t count = range->count < count_max ? range->count : count_max;
+	struct range cut = {.first = range->first, .count = count};
+	range->first += count;
+	range->count -= count;
+	return cut;
+}
+
+struct range job_take_expired(struct job *job, uint32_t count_max)
+{
+	struct returned *returned = TAILQ_FIRST(&job->map->expired);
+	if (!returned)
+		return cut_expired(&job->map->expired_rest, count_max);
+	struct range cut = cut_expired(&returned->range, count_max);
+	if (returned->range.count == 0) {
+		TAILQ_REMOVE(&job->map->expired, returned, in_job);
+		free(returned);
+	}
+	return cut;
+}
+
 void job_drop_tasks(struct job *job)
 {
 	if (job->extra) {
@@ -288,6 +346,8 @@ void job_drop_tasks(struct job *job)
 	}
 	if (job->map) {
 		drop_returned(&job->map->returned);
+		drop_returned(&job->map->expired);
+		job->map->expired_rest.count = 0;
 		job->map->returned_tasks = job->map->returned_begun = 0;
 		job->map->rest.count = 0;
 	}

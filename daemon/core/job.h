@@ -81,6 +81,11 @@ struct job_extra {
 	struct procpool_value kwargs; /* lie in the request; size 0: none */
 	struct wait_list waits;
 	struct subscription_list subscriptions;
+	struct job *job;
+	bool expires;
+	bool expiry_deferred;        /* to the end of a turn, once */
+	uint64_t expires_us;         /* from its acceptance on */
+	struct timer expiry;         /* when what has not begun fails; or more of it */
 	uint32_t retries;            /* how often a task that failed may run again */
 	uint32_t attempt;            /* the highest that a worker was given; 0: none */
 	uint32_t next_attempt;       /* of an apply; 0: the first */
@@ -193,6 +198,14 @@ int job_give_back(struct job *job, struct range *range, uint32_t begun, uint32_t
  * job with extra->retries. NULL without memory. */
 struct returned *job_pause(struct job *job, struct range range, uint32_t attempt);
 void job_resume(struct returned *returned);
+
+/* The first of those that job_tasks_unbegun() counts, of which there must be one. */
+uint32_t job_first_unbegun(const struct job *job);
+
+/* A map: all that job_tasks_unbegun() counts will not be handed out any more, but is to fail, and
+ * is returned by job_take_expired(), up to count_max at a time (count 0: no more). */
+void job_expire(struct job *job);
+struct range job_take_expired(struct job *job, uint32_t count_max);
 
 /* The highest attempt of a task that has been handed out, 1 or more. */
 uint32_t job_attempt(const struct job *job);

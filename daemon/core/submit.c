@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "core/expiry.h"
 #include "core/publish.h"
 #include "proto/problem.h"
 
@@ -199,12 +200,14 @@ static struct span request_of(const struct submission *submission)
 static bool set_extra(struct job *job, const struct submission *submission, const uint8_t *items)
 {
 	struct procpool_value kwargs = submission->kwargs;
-	if (kwargs.size == 0 && submission->retries == 0)
+	if (kwargs.size == 0 && submission->retries == 0 && !submission->expires)
 		return true;
 	struct job_extra *extra = job_need_extra(job);
 	if (!extra)
 		return false;
 	extra->retries = submission->retries;
+	extra->expires = submission->expires;
+	extra->expires_us = submission->expires_us;
 	/* The job's bytes of them lie as far behind its items as in the message. */
 	if (kwargs.size > 0)
 		extra->kwargs.data = job->whole.data + (kwargs.data - items);
@@ -263,6 +266,22 @@ static void enter(struct core *core, struct session *session, struct job *job,
 	publish_job(core, job);
 }
 
+/* The last that can fail. Gives the job its id. */
+static bool enter_tables(struct core *core, struct session *session, struct job *job,
+			 uint64_t now_us)
+{
+	if (!job->async && request_table_add(&session->requests, job) < 0)
+		return false;
+	job->id = job_table_add(&core->jobs, job);
+	if (job->id != 0 && expiry_start(core, job, now_us) == 0)
+		return true;
+	if (job->id != 0)
+		job_table_remove(&core->jobs, job->id);
+	if (!job->async)
+		request_table_remove(&session->requests, job);
+	return false;
+}
+
 uint64_t core_submit(struct core *core, struct session *session,
 		     const struct submission *submission, uint64_t now_us,
 		     struct outcome *ret_error)
@@ -285,18 +304,14 @@ uint64_t core_submit(struct core *core, struct session *session,
 		return 0;
 	struct job *job = make_job(submission);
 	struct flow *flow = fair_queue_flow(&pool->queue, &session->user->flows, &session->flows);
-	bool ready = job && flow && (job->async || request_table_add(&session->requests, job) == 0);
-	uint64_t id = ready ? job_table_add(&core->jobs, job) : 0;
-	if (id == 0) {
-		if (ready && !job->async)
-			request_table_remove(&session->requests, job);
+	if (!job || !flow || !enter_tables(core, session, job, now_us)) {
 		account_release(&session->account, RESOURCE_JOBS, 1);
 		account_release(&session->account, RESOURCE_QUEUED_BYTES, bytes);
 		job_destroy(job);
 		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
 		return 0;
 	}
-	job->id = id;
+	uint64_t id = job->id;
 	job->flow = flow;
 	if (session->blocked)
 		/* The flow may be new. */

@@ -16,6 +16,7 @@ enum timer_kind {
 	TIMER_POOL,      /* a pool may try again to start workers */
 	TIMER_RUNTIME,   /* a runtime had to be loaded, or gone, by now */
 	TIMER_REBALANCE, /* work queued behind a long task while a worker idles */
+	TIMER_EXPIRY,    /* what has not begun of a job fails */
 	TIMER_RETRY,     /* tasks that failed may run again */
 	TIMER_WATCH,     /* a task may have run too long, or did not stop */
 	TIMER_WORKER,    /* a worker had to be ready, or gone, by now */

@@ -74,7 +74,10 @@ static void submit(struct call *call, enum options_method method)
 		.detach = options.detach,
 		.priority = options.priority,
 		.retries = (uint32_t)options.retries,
+		.expires = options.expires && options.expires_seconds < SECONDS_MAX,
 	};
+	if (submission.expires)
+		submission.expires_us = (uint64_t)(options.expires_seconds * 1e6);
 	struct outcome error;
 	uint64_t id =
 		core_submit(call->core, call->session, &submission, call->server->now_us, &error);

@@ -6,6 +6,7 @@
  * happens:
  *
  * - every accepted job has one outcome, and every request that waits for it gets one reply;
+ * - what has expired has never begun;
  * - no task begins twice, or more often than its retries allow, and what a map returns is what its
  *   tasks answered;
  * - the core's counters and accounts agree with what can be counted (world_check), no limit is
@@ -103,6 +104,13 @@ static void on_answer(struct world *world, struct fake_message *message, uint32_
 			failed ? FATE_ERROR : FATE_VALUE;
 }
 
+/* Where an error says so, the task has not begun. */
+static void check_expired(const struct life *life, uint64_t item, struct procpool_value error)
+{
+	if (procpool_value_is(procpool_value_get(error, "code"), "expired"))
+		assert_int_equal(life->begun[item], 0);
+}
+
 static void check_element(struct life *life, const struct expected_job *job, uint32_t index,
 			  struct procpool_value value)
 {
@@ -117,6 +125,7 @@ static void check_element(struct life *life, const struct expected_job *job, uin
 				assert_int_not_equal(life->fates[item], FATE_VALUE);
 			else
 				assert_true(job->call.timeout_us > 0);
+			check_expired(life, item, error);
 			assert_true(procpool_value_int(procpool_value_get(error, "index"), &place));
 			assert_int_equal(place, index);
 			return;
@@ -149,12 +158,22 @@ static void check_value(struct life *life, const struct expected_job *job,
 	}
 }
 
+static void check_error(struct life *life, uint64_t id, const struct record *record)
+{
+	const struct expected_job *job = expected(life, id);
+	assert_true((uint64_t)record_int(record, "job") == id);
+	if (record->code != ERR_EXPIRED)
+		return;
+	int64_t index = job->call.map ? record_int(record, "index") : 0;
+	check_expired(life, job->call.first_item + (uint64_t)index, record_value(record));
+}
+
 static void check_outcome(struct life *life, uint64_t id, const struct record *record)
 {
 	if (record->code == ERR_NONE)
 		check_value(life, expected(life, id), record_value(record));
 	else
-		assert_true((uint64_t)record_int(record, "job") == id);
+		check_error(life, id, record);
 	if (record->code == ERR_TIMEOUT)
 		assert_true(expected(life, id)->call.timeout_us > 0);
 }
@@ -222,6 +241,8 @@ static void submit(struct life *life)
 		.async = chance(life, 60),
 		.shared = chance(life, 50),
 		.retries = chance(life, 30) ? (uint32_t)below(life, 5) : 0,
+		.expires = chance(life, 20),
+		.expires_us = below(life, 2) * below(life, 100000),
 		.priority = (int8_t)(chance(life, 30) ? (int)below(life, 5) - 2 : 0),
 	};
 	if (chance(life, 30))

@@ -165,6 +165,8 @@ uint64_t world_try(struct world *world, struct session *session, struct call cal
 		.detach = call.detach,
 		.priority = call.priority,
 		.retries = call.retries,
+		.expires = call.expires,
+		.expires_us = call.expires_us,
 	};
 	uint64_t id = core_submit(&world->core, session, &submission, world->now_us, ret_error);
 	/* The core holds what it needs. */

@@ -131,6 +131,8 @@ struct call {
 	uint32_t padding; /* bytes of a second argument, unless it is a map */
 	int8_t priority;
 	uint32_t retries;
+	bool expires;
+	uint64_t expires_us;
 	bool map, async, collect, stream, detach;
 	bool shared; /* the message comes in a blob, not as borrowed bytes */
 };

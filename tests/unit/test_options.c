@@ -61,6 +61,7 @@ static void assert_none(void)
 	assert_false(options.detach || options.star || options.collect || options.stream);
 	assert_int_equal(options.priority, 0);
 	assert_true(options.retries == 0);
+	assert_false(options.expires);
 }
 
 static void test_no_options(void **state)
@@ -94,6 +95,7 @@ static void test_each_option_belongs_to_its_methods(void **state)
 		{"priority", {1}, 1, "yyyy"},
 		{"retries", {1}, 1, "yyyy"},
 		{"timeout", {5}, 1, "yyyy"},
+		{"expires", {1}, 1, "yyyy"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t m = 0; m < 4; m++) {
@@ -127,6 +129,10 @@ static void test_values_arrive(void **state)
 	assert_true(parse_one(OPTIONS_MAP, "errors", VALUE(0xa5, 'r', 'a', 'i', 's', 'e')));
 	assert_false(options.collect);
 	assert_true(parse_one(OPTIONS_MAP_ASYNC, "stream", VALUE(0xc3)) && options.stream);
+	assert_true(parse_one(OPTIONS_APPLY, "expires", VALUE(0)) && options.expires);
+	assert_true(options.expires_seconds == 0);
+	assert_true(parse_one(OPTIONS_MAP, "expires", VALUE(0xca, 0x3f, 0, 0, 0)));
+	assert_true(options.expires && options.expires_seconds == 0.5);
 	assert_true(parse_one(OPTIONS_APPLY, "retries", VALUE(0)) && options.retries == 0);
 	assert_true(parse_one(OPTIONS_MAP, "retries", VALUE(0xcd, 0, 100)));
 	assert_true(options.retries == 100);
@@ -150,6 +156,11 @@ static void test_wrong_values_are_refused_by_name(void **state)
 		{"detach", {0xc0}, 1},
 		{"priority", {3}, 1},
 		{"priority", {0xfd}, 1},
+		{"expires", {0xff}, 1},
+		{"expires", {0xc0}, 1},
+		{"expires", {0xa1, '1'}, 2},
+		{"expires", {0xca, 0x7f, 0x80, 0, 0}, 5},
+		{"expires", {0xca, 0x7f, 0xc0, 0, 0}, 5},
 		{"retries", {0xff}, 1},
 		{"retries", {0xc0}, 1},
 		{"retries", {0xca, 0x3f, 0x80, 0, 0}, 5},
@@ -205,7 +216,7 @@ static void test_long_pool_name_is_refused(void **state)
 static void test_options_of_later_versions_are_unknown(void **state)
 {
 	(void)state;
-	static const char *const later[] = {"expires", "Pool", "", "pool "};
+	static const char *const later[] = {"deadline", "Pool", "", "pool "};
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
 		assert_false(parse_one(OPTIONS_MAP_ASYNC, later[i], VALUE(1)));
 		assert_non_null(strstr(problem.text, "unknown option"));
