@@ -34,12 +34,13 @@ static void set_limits(struct core *core)
 #undef LIMIT
 }
 
-int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uint64_t first_job_id)
+int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uint64_t first_job_id,
+	      uint64_t seed)
 {
 	memset(core, 0, sizeof(*core));
 	core->limits = *limits;
 	core->own_uid = own_uid;
-	core->random = first_job_id;
+	core->random = seed;
 	set_limits(core);
 	account_init(&core->root, NULL, core->root_limits);
 	job_table_init(&core->jobs, first_job_id);

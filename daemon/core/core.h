@@ -101,8 +101,9 @@ struct core {
 	struct core_stats stats;
 };
 
-/* first_job_id: 1 to JOB_ID_MAX, random. 0 or -ENOMEM. */
-int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uint64_t first_job_id);
+/* first_job_id: 1 to JOB_ID_MAX, random. seed: of what else is left to chance. 0 or -ENOMEM. */
+int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uint64_t first_job_id,
+	      uint64_t seed);
 /* After core_stop() and the end of all sessions and processes. */
 void core_fini(struct core *core);
 

@@ -147,8 +147,7 @@ static struct worker *least_needed(struct pool *pool)
 static void discard_starting(struct runtime *runtime, unsigned wanted, uint64_t now_us)
 {
 	struct worker *worker;
-	TAILQ_FOREACH_REVERSE(worker, &runtime->pool->workers, worker_list, in_pool)
-	{
+	TAILQ_FOREACH_REVERSE (worker, &runtime->pool->workers, worker_list, in_pool) {
 		if (runtime->worker_count - runtime->retired_count <= wanted)
 			return;
 		if (worker->runtime == runtime && worker->state == WORKER_STARTING)

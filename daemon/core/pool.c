@@ -10,6 +10,7 @@
 #include "core/policy.h"
 #include "core/publish.h"
 #include "core/recycle.h"
+#include "core/restart.h"
 
 #define START_TIMEOUT_US (60 * UINT64_C(1000000))
 /* From the end of its channel, or its word that it failed, to its exit. */
@@ -18,8 +19,6 @@
 #define KILL_TIMEOUT_US (5 * UINT64_C(1000000))
 /* For finalizers, after the last task of a worker that was told to end. */
 #define FINISH_TIMEOUT_US (30 * UINT64_C(1000000))
-#define RETRY_FIRST_US    UINT64_C(100000)
-#define RETRY_MAX_US      (30 * UINT64_C(1000000))
 /* Deaths at start that say nothing of themselves, in a row, before callers are told to give up. */
 #define SILENT_FAILURES_MAX 3
 
@@ -106,11 +105,20 @@ struct worker *pool_add_worker(struct runtime *runtime, uint64_t now_us)
 	return worker;
 }
 
+/* The spawner has told of the worker, or need not any more. */
+static void fork_told(struct worker *worker, uint64_t now_us)
+{
+	if (worker->unforked)
+		runtime_fork_told(worker->runtime, now_us);
+	worker->unforked = false;
+}
+
 /* May free its runtime. */
 static void remove_worker(struct worker *worker, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
 	struct runtime *runtime = worker->runtime;
+	fork_told(worker, now_us);
 	timer_heap_clear(&pool->core->timers, &worker->deadline);
 	timer_heap_clear(&pool->core->timers, &worker->watch);
 	TAILQ_REMOVE(&pool->workers, worker, in_pool);
@@ -129,11 +137,11 @@ static void back_off(struct pool *pool, uint64_t now_us)
 	/* Workers that fail together are one failure. */
 	if (pool->retry_timer.place != 0)
 		return;
-	unsigned doublings = pool->failures < 16 ? pool->failures : 16;
-	uint64_t pause_us = RETRY_FIRST_US << doublings;
+	restart_prove_any(pool, now_us);
 	pool->failures++;
+	pool->failed_us = now_us;
 	timer_heap_set(&pool->core->timers, &pool->retry_timer,
-		       now_us + (pause_us < RETRY_MAX_US ? pause_us : RETRY_MAX_US));
+		       now_us + restart_pause_us(pool->core, pool->failures));
 }
 
 /* Starts workers of the runtime until it has so many. */
@@ -145,6 +153,10 @@ static void start_workers(struct runtime *runtime, unsigned wanted, uint64_t now
 		struct worker *worker = pool_add_worker(runtime, now_us);
 		if (!worker)
 			break;
+		if (runtime->state == RUNTIME_READY) {
+			worker->unforked = true;
+			runtime_fork_asked(runtime, now_us);
+		}
 		core_add_action(runtime->pool->core, ACTION_START_WORKER)->worker = worker;
 	}
 }
@@ -227,19 +239,26 @@ static void worker_gone(struct worker *worker, const struct worker_end *end, uin
 	remove_worker(worker, now_us);
 }
 
+/* Whether the end of the runtime that serves counts as a failed start. */
+static bool has_failed(const struct runtime *runtime, bool was_starting, uint64_t now_us)
+{
+	struct pool *pool = runtime->pool;
+	if (pool->core->stopping)
+		return false;
+	/* One without any worker that was ready has loaded, but did not start anything. */
+	return was_starting || runtime->ready_us == 0 ||
+	       restart_is_short_lived(pool, runtime, now_us);
+}
+
 void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_starting,
 		       bool transient, uint64_t now_us)
 {
 	struct pool *pool = runtime->pool;
-	/* A spawner whose workers never were ready has loaded, but did not start anything. */
-	bool failed = was_starting || (runtime->ready_count == 0 && !pool->core->stopping);
+	bool failed = runtime == pool->serving && has_failed(runtime, was_starting, now_us);
 	if (runtime == pool->serving) {
 		pool->serving = NULL;
 		timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 		recycle_hurry(pool);
-		failed = failed && !pool->serving;
-	} else {
-		failed = false;
 	}
 	/* The kernel ends a spawner's workers with it. */
 	struct worker_end end = {.signal = SIGKILL, .reason = "the pool's spawner ended"};
@@ -254,7 +273,7 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 		if (worker->runtime == runtime)
 			worker_gone(worker, &end, now_us);
 	}
-	if (failed)
+	if (failed && !pool->serving)
 		start_failed(pool, &error, was_starting, transient, now_us);
 	if (runtime == pool->successor)
 		recycle_fail(pool, &error, now_us);
@@ -288,19 +307,29 @@ void pool_take_functions(struct pool *pool, struct runtime *runtime)
 
 /* ---- workers ---- */
 
+void pool_worker_forked(struct worker *worker, pid_t pid, uint64_t now_us)
+{
+	worker->pid = pid;
+	fork_told(worker, now_us);
+	if (worker->state == WORKER_STARTING)
+		set_deadline(worker, now_us + START_TIMEOUT_US);
+}
+
 void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
 	if (worker->state != WORKER_STARTING)
 		return;
-	worker->pid = pid;
+	pool_worker_forked(worker, pid, now_us);
 	worker->was_ready = true;
+	worker->ready_us = now_us;
+	if (worker->runtime->ready_us == 0)
+		worker->runtime->ready_us = now_us;
 	worker_step(worker, WORKER_READY, now_us);
 	timer_heap_clear(&pool->core->timers, &worker->deadline);
 	TAILQ_INSERT_TAIL(&pool->idle, worker, in_idle);
 	pool->ready_count++;
 	worker->runtime->ready_count++;
-	pool->failures = 0;
 	bool recovered = pool->failure.value.size > 0;
 	if (recovered) {
 		outcome_fini(&pool->failure);
@@ -319,10 +348,13 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t now_us)
 {
 	struct pool *pool = worker->pool;
-	const struct runtime *runtime = worker->runtime;
+	struct runtime *runtime = worker->runtime;
 	bool said = end.error.value.size > 0, explained = said || end.reason;
-	bool failed = !worker->was_ready && !worker->retired && !pool->core->stopping;
+	bool failed = (!worker->was_ready && !worker->retired) ||
+		      restart_is_loop(runtime, restart_is_futile(worker, now_us));
+	failed = failed && !pool->core->stopping;
 	struct outcome error = said ? end.error : worker_end_failed_start(&end, worker);
+	restart_prove(worker, now_us);
 	worker_exits(worker, now_us);
 	worker_gone(worker, &end, now_us);
 	if (failed && runtime == pool->successor)

@@ -46,7 +46,9 @@ struct pool {
 	unsigned ready_count;
 	uint64_t restarts; /* ends of workers that had been ready */
 
-	unsigned failures;      /* starts that failed since one succeeded */
+	unsigned failures;      /* starts that failed since one was worth it (restart.h) */
+	uint64_t failed_us;     /* the last of them */
+	unsigned short_lives;   /* of spawners, in a row */
 	struct outcome failure; /* why nothing can be run; value.size 0: it can */
 	struct timer retry_timer;
 	struct timer rebalance_timer;
@@ -93,6 +95,7 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 		       bool transient, uint64_t now_us);
 
 /* What happened to a worker, told by whoever executes actions; end.error is taken over. */
+void pool_worker_forked(struct worker *worker, pid_t pid, uint64_t now_us);
 void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us);
 void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t now_us);
 

@@ -52,9 +52,9 @@ static bool is_old(const struct pool *pool, const struct runtime *runtime)
 static struct worker *least_wanted(struct pool *pool)
 {
 	struct worker *worker, *found = NULL;
-	TAILQ_FOREACH_REVERSE(worker, &pool->idle, worker_list, in_idle)
-	if (is_old(pool, worker->runtime) && (!found || found->runtime == pool->serving))
-		found = worker;
+	TAILQ_FOREACH_REVERSE (worker, &pool->idle, worker_list, in_idle)
+		if (is_old(pool, worker->runtime) && (!found || found->runtime == pool->serving))
+			found = worker;
 	if (found)
 		return found;
 	TAILQ_FOREACH (worker, &pool->workers, in_pool)

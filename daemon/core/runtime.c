@@ -7,6 +7,8 @@
 #include "core/core.h"
 
 #define LOAD_TIMEOUT_US (60 * UINT64_C(1000000))
+/* From being asked for a worker, or telling of the one before, to telling of it. */
+#define FORK_TIMEOUT_US (10 * UINT64_C(1000000))
 /* From the end of its channel, or its word that it failed, to its exit. */
 #define EXIT_TIMEOUT_US (2 * UINT64_C(1000000))
 
@@ -128,6 +130,24 @@ void runtime_leaves(struct runtime *runtime, uint64_t now_us)
 		return;
 	runtime->leaving = true;
 	set_deadline(runtime, now_us + EXIT_TIMEOUT_US);
+}
+
+void runtime_fork_asked(struct runtime *runtime, uint64_t now_us)
+{
+	runtime->unforked_count++;
+	if (!runtime->leaving && runtime->deadline.place == 0)
+		set_deadline(runtime, now_us + FORK_TIMEOUT_US);
+}
+
+void runtime_fork_told(struct runtime *runtime, uint64_t now_us)
+{
+	runtime->unforked_count--;
+	if (runtime->leaving)
+		return;
+	if (runtime->unforked_count > 0)
+		set_deadline(runtime, now_us + FORK_TIMEOUT_US);
+	else
+		clear_deadline(runtime);
 }
 
 void runtime_release(struct runtime *runtime, uint64_t now_us)

@@ -61,7 +61,10 @@ struct runtime {
 	unsigned worker_count;  /* of the pool's workers, those that are its */
 	unsigned retired_count; /* of these, those whose place another has taken */
 	unsigned ready_count;
-	struct timer deadline; /* by when it has to have loaded, or to be gone */
+	unsigned unforked_count; /* those that the spawner was asked for, and has not told of */
+	unsigned futile_count;   /* ended for nothing (restart.h) */
+	uint64_t ready_us;       /* when its first worker was; 0: none was */
+	struct timer deadline;   /* by when it has to have loaded, forked, or to be gone */
 
 	struct function_table functions; /* what it has loaded, until it serves */
 
@@ -100,6 +103,11 @@ void runtime_exited(struct runtime *runtime, struct outcome error, bool transien
  * itself, so that its own exit status is told and not that of being killed.
  */
 void runtime_leaves(struct runtime *runtime, uint64_t now_us);
+
+/* Its spawner was asked for a worker, has told of one it was asked for; or that one is not expected
+ * any more. One that tells nothing is killed. */
+void runtime_fork_asked(struct runtime *runtime, uint64_t now_us);
+void runtime_fork_told(struct runtime *runtime, uint64_t now_us);
 
 /*
  * Nothing is started from it any more: it ends with its last worker, at once if it has none. May

@@ -85,10 +85,12 @@ struct worker {
 	pid_t pid;               /* 0: not known yet */
 	enum worker_state state;
 	bool was_ready;
+	bool unforked;           /* its spawner was asked for it, and has not told of it */
 	bool killed;             /* its end was ordered, not asked for */
 	bool retired;            /* another has taken its place */
 	const char *kill_reason; /* why, for people; static; or NULL */
 	uint64_t since_us;       /* entered its state */
+	uint64_t ready_us;       /* was ready */
 	struct page *page;       /* NULL: it has none */
 	struct timer deadline;   /* by when it has to be ready, or gone */
 

@@ -56,16 +56,16 @@ struct outcome worker_end_failed_start(const struct worker_end *end, const struc
 {
 	const char *name = worker->pool->spec->name;
 	const char *reason = end->reason ? end->reason : "it said nothing";
+	const char *when = worker->was_ready ? "as soon as it was ready, like others before it"
+					     : "before it was ready";
 	struct outcome error;
 	if (end->signal)
-		error = error_outcome(
-			ERR_INITIALIZER_FAILED,
-			"pool %s: a worker was ended by signal %d (%s) before it was ready: %s",
-			name, end->signal, strsignal(end->signal), reason);
+		error = error_outcome(ERR_INITIALIZER_FAILED,
+				      "pool %s: a worker was ended by signal %d (%s) %s: %s", name,
+				      end->signal, strsignal(end->signal), when, reason);
 	else
-		error = error_outcome(
-			ERR_INITIALIZER_FAILED,
-			"pool %s: a worker exited with status %d before it was ready: %s", name,
-			end->exit_status, reason);
+		error = error_outcome(ERR_INITIALIZER_FAILED,
+				      "pool %s: a worker exited with status %d %s: %s", name,
+				      end->exit_status, when, reason);
 	return error_with_string(error, "stderr", end->stderr_tail);
 }

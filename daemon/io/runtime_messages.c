@@ -276,7 +276,7 @@ static const char *handle_forked(struct channel *spawner, const struct message *
 	if (!channel || channel->worker->pid != 0 ||
 	    !procpool_value_uint(message->elements[1], &pid) || pid == 0 || pid > INT_MAX)
 		return "spoke of a worker that was not asked for";
-	channel->worker->pid = (pid_t)pid;
+	pool_worker_forked(channel->worker, (pid_t)pid, spawner->server->now_us);
 	worker_process_confine(channel);
 	if (channel->loaded)
 		pool_worker_ready(channel->worker, (pid_t)pid, spawner->server->now_us);

@@ -439,12 +439,13 @@ static int find_native_runtime(struct server *server)
 
 static int init_core(struct server *server)
 {
-	uint64_t first_id;
-	if (getrandom(&first_id, sizeof(first_id), 0) != sizeof(first_id))
+	uint64_t first_id, seed;
+	if (getrandom(&first_id, sizeof(first_id), 0) != sizeof(first_id) ||
+	    getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -errno;
 	/* From the lower half, so that ids can go on for ever. */
 	return core_init(&server->core, &server->config->limits, geteuid(),
-			 1 + first_id % (JOB_ID_MAX / 2));
+			 1 + first_id % (JOB_ID_MAX / 2), seed);
 }
 
 int server_init(struct server *server, const struct config *config)

@@ -105,7 +105,7 @@ static void check_recycled(struct fixture *f, uint32_t msgid, int64_t generation
 	assert_true(procpool_value_is(procpool_value_get(record_value(reply), "pool"), "p"));
 	assert_null(f->pool->successor);
 	assert_int_equal(f->pool->generation, generation);
-	assert_int_equal(f->pool->serving->ready_count, f->pool->spec->workers);
+	assert_int_equal(f->pool->serving->ready_count, f->pool->target);
 }
 
 static void check_failed(struct fixture *f, uint32_t msgid, const char *message)

@@ -11,6 +11,7 @@
 
 #define OWN_UID      990
 #define FIRST_JOB_ID 71001
+#define SEED         4711
 
 /* ---- the world ---- */
 
@@ -24,7 +25,8 @@ struct world *world_create(const struct limits *limits)
 	TAILQ_INIT(&world->peers);
 	world->now_us = 1000000;
 	assert_int_equal(
-		core_init(&world->core, limits ? limits : &defaults, OWN_UID, FIRST_JOB_ID), 0);
+		core_init(&world->core, limits ? limits : &defaults, OWN_UID, FIRST_JOB_ID, SEED),
+		0);
 	return world;
 }
 
@@ -625,6 +627,12 @@ void fake_ready(struct world *world, struct fake_worker *fake)
 	if (!runtime->abilities.forks)
 		fake_loaded(world, runtime);
 	pool_worker_ready(fake->worker, 4000 + (pid_t)fake->worker->number, world->now_us);
+	world_settle(world);
+}
+
+void fake_forked(struct world *world, struct fake_worker *fake)
+{
+	pool_worker_forked(fake->worker, 4000 + (pid_t)fake->worker->number, world->now_us);
 	world_settle(world);
 }
 

@@ -173,6 +173,8 @@ void fake_answer(struct world *world, struct fake_worker *fake, uint32_t count, 
 void fake_fail(struct world *world, struct fake_worker *fake, uint64_t us);
 /* It is gone: by a signal, or (0) with exit status 1. */
 void fake_die(struct world *world, struct fake_worker *fake, int signal);
+/* Its spawner tells of a worker that it was asked for. */
+void fake_forked(struct world *world, struct fake_worker *fake);
 /* A worker that was started (or asked for) becomes ready, or fails to: with what it said, or
  * silently. */
 void fake_ready(struct world *world, struct fake_worker *fake);

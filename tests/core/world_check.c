@@ -13,7 +13,7 @@ static void check_runtimes(struct pool *pool)
 	const struct runtime *runtime;
 	unsigned workers = 0, ready = 0, due = 0;
 	TAILQ_FOREACH (runtime, &pool->runtimes, in_pool) {
-		unsigned mine = 0, retired = 0, mine_ready = 0, ending = 0;
+		unsigned mine = 0, retired = 0, mine_ready = 0, ending = 0, unforked = 0;
 		const struct worker *worker;
 		TAILQ_FOREACH (worker, &pool->workers, in_pool) {
 			if (worker->runtime != runtime)
@@ -22,10 +22,12 @@ static void check_runtimes(struct pool *pool)
 			retired += worker->retired;
 			due += worker->due;
 			ending += !worker->retired && worker->state == WORKER_STOPPING;
+			unforked += worker->unforked;
 			mine_ready += worker_serves(worker);
 		}
 		CHECK(runtime->worker_count == mine && runtime->retired_count == retired);
 		CHECK(runtime->ready_count == mine_ready);
+		CHECK(runtime->unforked_count == unforked);
 		/* One in four may be replaced at a time. */
 		CHECK(mine - retired - ending <=
 		      pool->target + (pool->target > 4 ? pool->target / 4 : 1));

@@ -89,6 +89,13 @@ def fails_without_a_reason():
     stay()
 
 
+def is_ready_and_exits():
+    hello()
+    next(messages())
+    send(READY, [["evil.f", ""]])
+    sys.exit(3)
+
+
 def dies_of_fork():
     hello(fork=True)
     for number, *_ in messages():

@@ -58,6 +58,17 @@ def test_a_runtime_that_cannot_serve_is_told_with_its_reason(evil, misdeed, told
     assert client.call("apply", "demo.inc", [1]) == 2
 
 
+def test_a_pool_whose_workers_end_as_soon_as_they_are_ready_fails_and_backs_off(evil):
+    server = evil("is_ready_and_exits")
+    client = server.connect()
+    error = failure(client)
+    assert error["code"] == "initializer-failed" and "exited with status 3 as soon as it was ready" in error["message"]
+    with pytest.raises(TimeoutError):
+        client.receive(timeout=1)
+    assert max(row["restarts"] for row in client.call("pools")) < 20
+    assert client.call("apply", "demo.inc", [1]) == 2
+
+
 def test_a_pool_whose_workers_exit_at_once_keeps_nobody_waiting(evil):
     assert evil("first_exits_and_second_loads_for_ever", workers=2).connect().call("apply", "demo.inc", [1]) == 2
 
