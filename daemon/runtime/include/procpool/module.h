@@ -41,9 +41,10 @@
  *call.
  *
  * Calls: a function may change the process it runs in; the next call sees what it did. It may
- *crash, which costs that one call. It must not throw C++ exceptions out, longjmp out, call exit()
- *or touch descriptor 3. Standard input is /dev/null; standard output and error go to the daemon's
- *log.
+ * crash, which costs that one call. It must not throw C++ exceptions out, longjmp out, call exit()
+ * or touch descriptor 3. Standard input is /dev/null. Standard output and error go to the daemon's
+ * log, and in a pool that a client has opened, to that client: lines as they end, the rest when the
+ * function returns.
  *
  * Memory: what a function reads from its arguments is borrowed until it returns. What it returns or
  * fails with is copied at once, but for procpool_return_value() of a piece of the arguments, which
