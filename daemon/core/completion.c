@@ -567,6 +567,7 @@ static void lose_chunk(struct core *core, struct worker *worker, struct chunk *c
 		       const struct outcome *error, uint64_t now_us)
 {
 	struct job *job = chunk->job;
+	struct procpool_value tail = procpool_value_get(span_value(error->value), "stderr");
 	uint32_t end = chunk->range.count;
 	worker->pool->running -= end - chunk->answered;
 	core->stats.tasks_finished += end - chunk->answered;
@@ -585,6 +586,7 @@ static void lose_chunk(struct core *core, struct worker *worker, struct chunk *c
 			continue;
 		}
 		struct outcome stopped = stop_error(worker, (struct procpool_value){0}, now_us);
+		stopped = error_with_value(stopped, "stderr", tail);
 		fail_attempt(core, &attempt, &stopped, now_us);
 		outcome_fini(&stopped);
 	}

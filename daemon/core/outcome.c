@@ -151,14 +151,26 @@ struct outcome error_with_int(struct outcome error, const char *key, int64_t n)
 	return error_builder_end(&b);
 }
 
-struct outcome error_with_string(struct outcome error, const char *key, const char *text)
+struct outcome error_with_value(struct outcome error, const char *key, struct procpool_value value)
 {
-	if (!text || *text == '\0')
+	if (value.size == 0)
 		return error;
 	struct error_builder b = {.code = error.code};
 	error_copy(&b.writer, span_value(error.value), NULL, 0);
 	b.pairs = (unsigned)procpool_value_count(span_value(error.value));
-	error_builder_add_string(&b, key, text);
+	error_builder_add_value(&b, key, value);
 	outcome_fini(&error);
 	return error_builder_end(&b);
+}
+
+struct outcome error_with_string(struct outcome error, const char *key, const char *text)
+{
+	struct procpool_writer w;
+	if (!text || *text == '\0')
+		return error;
+	procpool_writer_init(&w);
+	procpool_write_string(&w, text);
+	error = error_with_value(error, key, procpool_writer_value(&w));
+	procpool_writer_fini(&w);
+	return error;
 }

@@ -64,5 +64,7 @@ struct outcome error_from_worker(struct procpool_value error);
 /* The same error with one more pair of an integer ("index", "job"); takes the outcome over. */
 struct outcome error_with_int(struct outcome error, const char *key, int64_t n);
 
+/* The same error with one more pair, unless the value is of size 0. */
+struct outcome error_with_value(struct outcome error, const char *key, struct procpool_value value);
 /* The same error with one more pair of a string, unless that is NULL or empty. */
 struct outcome error_with_string(struct outcome error, const char *key, const char *text);

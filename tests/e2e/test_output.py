@@ -147,6 +147,13 @@ def test_a_lost_task_says_what_was_last_on_standard_error(probe):
     assert error["stderr"] == "assertion failed: left != right\n"
 
 
+def test_a_task_whose_worker_is_killed_past_its_timeout_says_it_too(daemon):
+    pool = {"modules": ["demo", PROBE], "workers": 1, "stop_seconds": 0}
+    client = daemon(pools={"default": pool}).connect()
+    error = client.error("apply", "probe.say", ["stderr", "again\n", 1 << 50], {"timeout": 0.1})
+    assert error["code"] == "timeout" and error["stderr"].endswith("again\nagain\n")
+
+
 def test_a_lost_task_is_not_told_what_tasks_before_it_said(probe):
     client = probe(workers=1).connect()
     client.call("apply", "probe.say", ["stderr", "the secret of another\n"])
