@@ -83,7 +83,8 @@ static void write_event(struct text *out, struct procpool_value event)
 		{"", "event"},    {" ", "job"},           {" ", "function"},
 		{" pid ", "pid"}, {" worker ", "worker"}, {" pool ", "pool"},
 		{" ", "state"},   {" signal ", "signal"}, {" status ", "exit_status"},
-		{" ", "lost"},    {" ", "error"},
+		{" ", "lost"},    {" ", "error"},         {" element ", "index"},
+		{": ", "value"},
 	};
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
 		write_field(out, fields[i].before, event, fields[i].key);

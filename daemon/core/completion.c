@@ -179,6 +179,7 @@ unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
 		fair_queue_remove(job->flow, job);
 	expiry_clear(core, job);
 	retry_clear(core, job);
+	job_drop_progress(job);
 	unsigned running = core_recall(core, job, true, now_us);
 	leave_session(job);
 	core_mark_dirty(core, job->function->pool);

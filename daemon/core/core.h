@@ -216,6 +216,10 @@ bool core_worker_values(struct core *core, struct worker *worker, uint32_t seq, 
 bool core_worker_error(struct core *core, struct worker *worker, uint32_t seq, uint32_t index,
 		       uint64_t us, struct procpool_value error, uint64_t now_us);
 
+/* A task told of its progress. Ignored where it is not what runs. */
+void core_worker_progress(struct core *core, struct worker *worker, uint32_t seq, uint32_t index,
+			  struct procpool_value value, uint64_t now_us);
+
 /* ---- between the parts of core ---- */
 
 /* Appends an action to be filled in; never NULL. */

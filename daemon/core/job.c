@@ -109,6 +109,7 @@ void job_destroy(struct job *job)
 	if (job->extra)
 		assert(LIST_EMPTY(&job->extra->waits) && LIST_EMPTY(&job->extra->subscriptions));
 	job_drop_tasks(job);
+	job_drop_progress(job);
 	free(job->extra);
 	if (job->map) {
 		results_fini(&job->map->results);
@@ -118,6 +119,14 @@ void job_destroy(struct job *job)
 		outcome_fini(&job->outcome);
 	blob_unref(job->request);
 	free(job);
+}
+
+void job_drop_progress(struct job *job)
+{
+	if (!job->extra)
+		return;
+	blob_unref(job->extra->progress);
+	job->extra->progress = NULL;
 }
 
 struct job_extra *job_need_extra(struct job *job)

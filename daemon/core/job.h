@@ -77,6 +77,7 @@ struct map;
 
 /* What few jobs have: allocated when the first of it is needed (job_need_extra). */
 struct job_extra {
+	struct blob *progress;        /* what a task of it told last, while it runs; or NULL */
 	uint64_t timeout_us;          /* that a task of it may run; 0: any time */
 	struct procpool_value kwargs; /* lie in the request; size 0: none */
 	struct wait_list waits;
@@ -157,6 +158,9 @@ static inline struct procpool_value job_kwargs(const struct job *job)
 {
 	return job->extra ? job->extra->kwargs : (struct procpool_value){0};
 }
+
+/* Nobody asks any more how far it has come. */
+void job_drop_progress(struct job *job);
 
 /* How long a task of it may run; 0: any time. */
 static inline uint64_t job_timeout_us(const struct job *job)

@@ -119,6 +119,31 @@ void publish_job(struct core *core, struct job *job)
 	publish_event(core, job, job->function->pool, &w);
 }
 
+void publish_progress(struct core *core, struct job *job, uint32_t index,
+		      struct procpool_value value)
+{
+	if (core->subscription_count == 0)
+		return;
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	procpool_write_map(&w, job->map ? 6 : 5);
+	procpool_write_string(&w, "event");
+	procpool_write_string(&w, "progress");
+	procpool_write_string(&w, "job");
+	procpool_write_uint(&w, job->id);
+	procpool_write_string(&w, "pool");
+	procpool_write_string(&w, job->function->pool->spec->name);
+	procpool_write_string(&w, "function");
+	procpool_write_string(&w, job->function->name);
+	if (job->map) {
+		procpool_write_string(&w, "index");
+		procpool_write_uint(&w, index);
+	}
+	procpool_write_string(&w, "value");
+	procpool_write_value(&w, value);
+	publish_event(core, job, job->function->pool, &w);
+}
+
 void publish_pool(struct pool *pool)
 {
 	struct core *core = pool->core;

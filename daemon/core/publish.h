@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "procpool/value.h"
+
 struct core;
 struct job;
 struct pool;
@@ -25,6 +27,10 @@ void publish_result_to(struct core *core, struct job *job, struct session *sessi
 
 /* The state that a job has entered. */
 void publish_job(struct core *core, struct job *job);
+
+/* What a task of the job told of its progress. */
+void publish_progress(struct core *core, struct job *job, uint32_t index,
+		      struct procpool_value value);
 
 /* The state of a pool. */
 void publish_pool(struct pool *pool);

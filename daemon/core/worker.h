@@ -98,6 +98,8 @@ struct worker {
 	struct timer watch; /* of what runs: when it may be over its time, or has to have stopped */
 	uint64_t seen;    /* page_element() of what was seen to run and is not answered; 0: none */
 	uint64_t seen_us; /* when first */
+	double told;      /* of its progress, lately (progress.c) */
+	uint64_t told_us;
 
 	struct chunk *chunks; /* PAGE_SLOTS of them: that of message seq is at seq % PAGE_SLOTS */
 	uint32_t oldest_seq;  /* first that may be pending */

@@ -255,11 +255,17 @@ static int check_closed(cfg_opt_t *options, const char *path, const char *text, 
 	return r;
 }
 
+/* A part of the protocol. */
+static bool is_fixed(const char *limit)
+{
+	return strstr(limit, "depth") || strcmp(limit, "progress_bytes") == 0;
+}
+
 static int parse(struct config *config, const char *path, const char *text, char **ret_error)
 {
 #define X(name, value, text)                                                                       \
 	CFG_INT_CB(#name, (long)config->limits.name, CFGF_NONE,                                    \
-		   strstr(#name, "depth") ? refuse_fixed : config_set_number),
+		   is_fixed(#name) ? refuse_fixed : config_set_number),
 	cfg_opt_t limits[] = {PROTO_LIMITS(X) CFG_END()};
 #undef X
 	cfg_opt_t top[] = {

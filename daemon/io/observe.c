@@ -204,7 +204,7 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 {
 	pid_t pid = worker_of(job);
 	bool failed = job_ended(job) && job->outcome.code != ERR_NONE;
-	procpool_write_map(w, failed ? 15 : 14);
+	procpool_write_map(w, failed ? 16 : 15);
 	write_key_uint(w, "job", job->id);
 	write_key_string(w, "pool", job->function->pool->spec->name);
 	write_key_string(w, "function", job->function->name);
@@ -222,6 +222,11 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 		procpool_write_nil(w);
 	write_key_uint(w, "tasks", job->whole.count);
 	write_key_uint(w, "finished", job->finished);
+	procpool_write_string(w, "progress");
+	if (job->extra && job->extra->progress)
+		procpool_write_value(w, span_value(span_of_blob(job->extra->progress)));
+	else
+		procpool_write_nil(w);
 	procpool_write_string(w, "detached");
 	procpool_write_bool(w, job->detached);
 	if (failed) {

@@ -235,6 +235,18 @@ static const char *handle_error(struct channel *channel, const struct message *m
 	return NULL;
 }
 
+static const char *handle_progress(struct channel *channel, const struct message *message)
+{
+	struct core *core = &channel->server->core;
+	uint32_t seq, index;
+	struct procpool_value value = message->elements[2];
+	if (!channel->worker || !read_u32(message->elements[0], &seq) ||
+	    !read_u32(message->elements[1], &index) || value.size > core->limits.progress_bytes)
+		return "sent malformed progress";
+	core_worker_progress(core, channel->worker, seq, index, value, channel->server->now_us);
+	return NULL;
+}
+
 static const char *handle_log(struct channel *channel, const struct message *message)
 {
 	const char *name, *text;
@@ -308,10 +320,11 @@ static const struct {
 	unsigned elements; /* at least so many */
 	handle_fn handle;
 } messages[] = {
-	{MSG_RESULT, 4, handle_result}, {MSG_ERROR, 4, handle_error},
-	{MSG_READY, 0, handle_ready},   {MSG_HELLO, 1, handle_hello},
-	{MSG_FAILED, 1, handle_failed}, {MSG_LOG, 2, handle_log},
-	{MSG_FORKED, 2, handle_forked}, {MSG_EXITED, 2, handle_exited},
+	{MSG_RESULT, 4, handle_result},     {MSG_ERROR, 4, handle_error},
+	{MSG_READY, 0, handle_ready},       {MSG_HELLO, 1, handle_hello},
+	{MSG_FAILED, 1, handle_failed},     {MSG_LOG, 2, handle_log},
+	{MSG_FORKED, 2, handle_forked},     {MSG_EXITED, 2, handle_exited},
+	{MSG_PROGRESS, 3, handle_progress},
 };
 
 const char *runtime_message(struct channel *channel, const struct frame *frame)

@@ -44,6 +44,7 @@ void call_fini(struct procpool_call *call)
 {
 	call_end(call);
 	procpool_writer_fini(&call->writer);
+	progress_fini(&call->progress);
 }
 
 /* How a value is no value to be sent, or ERR_NONE. */
@@ -69,6 +70,12 @@ static enum error_code check(const struct procpool_call *call, struct procpool_v
 	default:
 		return ERR_FUNCTION_FAILED;
 	}
+}
+
+bool call_can_tell(const struct procpool_call *call, struct procpool_value value, size_t size_max)
+{
+	return value.size > 0 && value.size <= size_max &&
+	       check(call, value, ENVELOPE_BYTES) == ERR_NONE;
 }
 
 /* The error of a value that check() refused. */

@@ -15,6 +15,7 @@
 #include "procpool/module.h"
 #include "proto/error.h"
 #include "proto/page.h"
+#include "runtime/progress.h"
 #include "runtime/settings.h"
 
 #define CALL_TYPE_MAX    63U
@@ -40,6 +41,7 @@ struct procpool_call {
 	unsigned attempt; /* from 1 */
 	uint64_t element; /* its word in the page (page_element); 0: an initializer */
 	struct page *page;
+	struct progress progress;
 
 	const uint8_t *args; /* arg_count values, one after the other */
 	const uint8_t *args_end;
@@ -78,6 +80,10 @@ static inline void call_begin(struct procpool_call *call, const char *function, 
  * and call->error is set, because it failed or what it returned cannot be sent.
  */
 int call_value(struct procpool_call *call, int status, struct procpool_value *ret);
+
+/* Whether a value of at most size_max bytes can be sent: it is well-formed, and nests no deeper
+ * than values may. */
+bool call_can_tell(const struct procpool_call *call, struct procpool_value value, size_t size_max);
 
 /* Records a failure with a code of its own. Returns -1. */
 int call_fail(struct procpool_call *call, enum error_code code, const char *type,

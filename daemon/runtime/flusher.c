@@ -145,6 +145,20 @@ int flusher_arm(struct flusher *flusher)
 	return 0;
 }
 
+void flusher_send_early(struct flusher *flusher, struct procpool_value message)
+{
+	if (flusher_flush_early(flusher) == 0 && message.size > 0 &&
+	    outbox_add(flusher->outbox, message, (struct procpool_value){0}) == 0)
+		outbox_flush(flusher->outbox);
+}
+
+void flusher_send(struct flusher *flusher, struct procpool_value message)
+{
+	lock_take(&flusher->lock);
+	flusher_send_early(flusher, message);
+	lock_release(&flusher->lock);
+}
+
 void flusher_log(struct flusher *flusher, const char *level, const char *text)
 {
 	struct procpool_writer w;
@@ -154,10 +168,6 @@ void flusher_log(struct flusher *flusher, const char *level, const char *text)
 	procpool_write_string(&w, level);
 	procpool_write_string(&w, text);
 
-	lock_take(&flusher->lock);
-	if (flusher_flush_early(flusher) == 0 && !w.error &&
-	    outbox_add(flusher->outbox, procpool_writer_value(&w), (struct procpool_value){0}) == 0)
-		outbox_flush(flusher->outbox);
-	lock_release(&flusher->lock);
+	flusher_send(flusher, procpool_writer_value(&w));
 	procpool_writer_fini(&w);
 }

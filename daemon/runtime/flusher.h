@@ -66,5 +66,10 @@ int flusher_arm(struct flusher *flusher);
  */
 int flusher_flush_early(struct flusher *flusher);
 
+/* Sends a message from within a function that still runs. A failure is met again by the worker. */
+void flusher_send_early(struct flusher *flusher, struct procpool_value message);
+/* Likewise from any thread, the lock not held. */
+void flusher_send(struct flusher *flusher, struct procpool_value message);
+
 /* Adds a log line, [21, level, text], from any thread; the lock not held. */
 void flusher_log(struct flusher *flusher, const char *level, const char *text);

@@ -65,6 +65,7 @@ void task_runner_init(struct task_runner *runner, const struct settings *setting
 	flusher_init(&runner->flusher, &runner->outbox);
 	call_init(&runner->call, settings);
 	runner->call.page = page;
+	progress_init(&runner->call.progress, &runner->flusher);
 	procpool_writer_init(&runner->message);
 }
 
@@ -184,6 +185,7 @@ static int run_element(struct task_runner *runner, const struct task *task,
 	struct procpool_call *call = &runner->call;
 	struct procpool_value value;
 	int status = call_with(runner, task, f, item, item_end);
+	progress_end(call);
 	int r = call_value(call, status, &value) == 0 ? add_value(runner, task->seq, index, value)
 						      : add_error(runner, task->seq, index);
 	if (call->error != ERR_NONE || call_is_large(call))

@@ -14,7 +14,7 @@ import time
 import msgpack
 
 START, FORK, TASK = 1, 2, 4
-HELLO, READY, FAILED, RESULT, LOG = 16, 17, 18, 19, 21
+HELLO, READY, FAILED, RESULT, LOG, PROGRESS = 16, 17, 18, 19, 21, 24
 
 channel = socket.socket(fileno=3)
 unpacker = msgpack.Unpacker(strict_map_key=False)
@@ -145,6 +145,38 @@ def logs_a_flood():
         send(RESULT, seq, 0, 0, [None])
 
     serve(answer)
+
+
+def tells_progress_of_what_does_not_run():
+    def answer(seq, *_):
+        for other in [(seq - 1, 0), (seq + 1, 0), (seq, 1), (seq, 2**32 - 1)]:
+            send(PROGRESS, *other, "wrong")
+        send(PROGRESS, seq, 0, "right")
+        send(RESULT, seq, 0, 0, [None])
+        send(PROGRESS, seq, 0, "late")
+
+    serve(answer)
+
+
+def floods_with_progress():
+    def answer(seq, *_):
+        for i in range(5000):
+            send(PROGRESS, seq, 0, i)
+        send(RESULT, seq, 0, 0, [None])
+
+    serve(answer)
+
+
+def tells_too_much_progress():
+    serve(lambda seq, *_: send(PROGRESS, seq, 0, b"x" * 5000))
+
+
+def tells_progress_of_no_element():
+    serve(lambda seq, *_: send(PROGRESS, seq, "x", 1))
+
+
+def tells_no_progress():
+    serve(lambda seq, *_: send(PROGRESS, seq, 0))
 
 
 class Page:

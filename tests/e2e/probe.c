@@ -218,6 +218,25 @@ static int who(struct procpool_call *call)
 	return 0;
 }
 
+/* Tells each argument but the first as its progress, then waits at the gate. */
+static int report(struct procpool_call *call)
+{
+	const char *path;
+	if (procpool_arg_text(call, 0, &path))
+		return -1;
+	for (size_t i = 1; i < procpool_arg_count(call); i++)
+		procpool_progress(call, procpool_arg(call, i));
+	return pass_gate(call, path);
+}
+
+static int hold_and_report(struct procpool_call *call)
+{
+	const char *path;
+	if (procpool_arg_text(call, 0, &path) || pass_gate(call, path))
+		return -1;
+	return procpool_progress(call, procpool_arg(call, 1));
+}
+
 /* Leaves a mark where it is told one, waits for being told to stop, and then does not fail. */
 static int until_stopped(struct procpool_call *call)
 {
@@ -374,6 +393,9 @@ static const struct procpool_function functions[] = {
 	{"fill", "fill(n): n bytes", fill},
 	{"nest", "nest(n): n arrays, one in the other", nest},
 	{"pid", "pid(...): the worker's process id", pid},
+	{"report", "report(path, ...): tells the rest as its progress, then holds", report},
+	{"hold_and_report", "hold_and_report(path, value): holds, then tells its progress",
+	 hold_and_report},
 	{"task", "task(): the job and the attempt that it is called in", task},
 	{"until_stopped",
 	 "until_stopped(path?, text?): marks, sleeps until it is asked to stop, then \"late\"",

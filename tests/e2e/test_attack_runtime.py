@@ -87,7 +87,17 @@ def test_a_worker_that_closes_its_channel_is_killed_and_replaced(evil):
         assert "closed its channel and did not exit" in error["message"]
 
 
-@pytest.mark.parametrize("misdeed", ["writes_nonsense_in_a_task", "answers_another_task", "answers_twice"])
+@pytest.mark.parametrize(
+    "misdeed",
+    [
+        "writes_nonsense_in_a_task",
+        "answers_another_task",
+        "answers_twice",
+        "tells_too_much_progress",
+        "tells_progress_of_no_element",
+        "tells_no_progress",
+    ],
+)
 def test_a_worker_that_writes_nonsense_is_killed_and_replaced(evil, misdeed):
     client = evil(misdeed).connect()
     for _ in range(2):
@@ -136,6 +146,24 @@ def test_a_worker_that_writes_nonsense_to_its_page_does_not_escape_a_timeout(evi
         codes = [error["code"] for error, _ in pairs]
         assert codes[0] == "timeout" and set(codes) <= {"timeout", "worker-lost"}
     assert client.call("apply", "demo.inc", [1]) == 2
+
+
+def test_progress_of_what_does_not_run_is_ignored(evil):
+    client = evil("tells_progress_of_what_does_not_run").connect()
+    client.call("subscribe", {})
+    for _ in range(3):
+        assert client.call("apply", "evil.f", []) is None
+    told = [m[2][0]["value"] for m in client.quiet() if m[1] == "event" and m[2][0]["event"] == "progress"]
+    assert told == ["right"] * 3
+
+
+def test_a_flood_of_progress_is_thinned(evil):
+    client = evil("floods_with_progress").connect()
+    client.call("subscribe", {})
+    begin = time.monotonic()
+    assert client.call("apply", "evil.f", []) is None
+    told = [m[2][0]["value"] for m in client.quiet() if m[1] == "event" and m[2][0]["event"] == "progress"]
+    assert told[:100] == list(range(100)) and len(told) <= 101 + 100 * (time.monotonic() - begin)
 
 
 def test_a_worker_that_dies_while_its_spawner_stands_still_is_told_and_replaced(probe, gate):

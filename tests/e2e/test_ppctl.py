@@ -298,6 +298,25 @@ def test_watch_prints_each_event_at_once(ppctl):
     assert end(watch)[0] == -signal.SIGINT
 
 
+def test_watch_prints_the_progress_of_tasks(probe, gate):
+    ppctl, held = Ppctl(probe()), gate()
+    watch = ppctl.start("watch")
+
+    def events_come():
+        ppctl.output("async", "demo.pid")
+        return select.select([watch.stdout], [], [], 0.1)[0]
+
+    eventually(events_come)
+    job = ppctl.output("async", "probe.report", held.path, '{"done": 3}').strip()
+    line = ""
+    while "progress" not in line:
+        line = read_line(watch.stdout)
+    assert line[13:] == f'progress {job} probe.report pool default: {{"done":3}}\n'
+    held.release()
+    watch.send_signal(signal.SIGINT)
+    assert end(watch)[0] == -signal.SIGINT
+
+
 def test_watching_a_job_ends_with_it(one_held):
     ppctl, job, held = one_held
     watch = ppctl.start("watch", job)

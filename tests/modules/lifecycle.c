@@ -70,6 +70,28 @@ static int task(struct procpool_call *call)
 	return 0;
 }
 
+/* Tells each argument as its progress; which of them it could. */
+static int report(struct procpool_call *call)
+{
+	struct procpool_writer *w = procpool_result(call);
+	procpool_write_array(w, procpool_arg_count(call));
+	for (size_t i = 0; i < procpool_arg_count(call); i++)
+		procpool_write_bool(w, procpool_progress(call, procpool_arg(call, i)) == 0);
+	return 0;
+}
+
+/* Tells how far it has come so often. */
+static int flood(struct procpool_call *call)
+{
+	uint64_t total;
+	if (procpool_arg_check(call, 1, 1) || procpool_arg_uint(call, 0, &total))
+		return -1;
+	for (uint64_t done = 1; done <= total; done++)
+		if (procpool_progress_of(call, done, total))
+			return -1;
+	return procpool_return_nil(call);
+}
+
 static void *log_line(void *data)
 {
 	procpool_log(PROCPOOL_LOG_WARNING, "from a\nthread\n");
@@ -86,10 +108,9 @@ static int log_from_thread(struct procpool_call *call)
 }
 
 static const struct procpool_function functions[] = {
-	{"state", NULL, state},
-	{"prepare", NULL, prepare},
-	{"task", NULL, task},
-	{"log_from_thread", NULL, log_from_thread},
+	{"state", NULL, state}, {"prepare", NULL, prepare},
+	{"task", NULL, task},   {"report", NULL, report},
+	{"flood", NULL, flood}, {"log_from_thread", NULL, log_from_thread},
 };
 PROCPOOL_MODULE("lifecycle", "Before the first and after the last.", functions, initialize,
 		finalize);

@@ -237,6 +237,19 @@ PROCPOOL_PUBLIC bool procpool_call_stopped(const struct procpool_call *call);
  * the call is asked to stop. Signals do not end it. From any thread. */
 PROCPOOL_PUBLIC int procpool_call_sleep(struct procpool_call *call, double seconds);
 
+/*
+ * Progress. Tells who has subscribed to the job how far the call has come: any one value, of at
+ * most 4096 bytes; it is copied. Calls are cheap and may be many: about 20 at once and 20 a second
+ * are passed on. Of those that come faster the newest is kept, and passed on with the next, or when
+ * the function returns. Only from the thread that the function was called in.
+ *
+ * 0; -1 where the value cannot be sent, because it is too large, nests too deep or is malformed:
+ * nothing is told, and the call has not failed for it.
+ */
+PROCPOOL_PUBLIC int procpool_progress(struct procpool_call *call, struct procpool_value value);
+/* Likewise the map {done, total}. */
+PROCPOOL_PUBLIC int procpool_progress_of(struct procpool_call *call, uint64_t done, uint64_t total);
+
 /* Where the call runs. Strings are borrowed for the life of the worker. */
 
 /* "module.function"; "module initializer" style text within an initializer. */
