@@ -13,6 +13,24 @@ static void ring_init(struct flow_ring *ring)
 void fair_queue_init(struct fair_queue *queue)
 {
 	ring_init(&queue->users);
+	LIST_INIT(&queue->flows);
+}
+
+static void destroy_flow(struct flow *flow)
+{
+	struct flow **place = flow->owner_flows;
+	assert(!flow->active && flow->levels == 0 && flow->children.count == 0);
+	while (*place != flow)
+		place = &(*place)->next_of_owner;
+	*place = flow->next_of_owner;
+	LIST_REMOVE(flow, of_queue);
+	free(flow);
+}
+
+void fair_queue_fini(struct fair_queue *queue)
+{
+	while (!LIST_EMPTY(&queue->flows))
+		destroy_flow(LIST_FIRST(&queue->flows));
 }
 
 static struct flow *flow_of(struct fair_queue *queue, struct flow *parent, struct flow **flows)
@@ -28,8 +46,10 @@ static struct flow *flow_of(struct fair_queue *queue, struct flow *parent, struc
 	ring_init(&flow->children);
 	for (int level = 0; level < FLOW_LEVELS; level++)
 		TAILQ_INIT(&flow->jobs[level]);
+	flow->owner_flows = flows;
 	flow->next_of_owner = *flows;
 	*flows = flow;
+	LIST_INSERT_HEAD(&queue->flows, flow, of_queue);
 	return flow;
 }
 
@@ -42,12 +62,8 @@ struct flow *fair_queue_flow(struct fair_queue *queue, struct flow **user_flows,
 
 void flows_destroy(struct flow **flows)
 {
-	while (*flows) {
-		struct flow *flow = *flows;
-		assert(!flow->active && flow->levels == 0 && flow->children.count == 0);
-		*flows = flow->next_of_owner;
-		free(flow);
-	}
+	while (*flows)
+		destroy_flow(*flows);
 }
 
 static struct flow_ring *ring_of(struct flow *flow)

@@ -38,9 +38,11 @@ struct flow_ring {
 struct flow {
 	struct fair_queue *queue;
 	struct flow *parent;        /* a session's: its user's flow; a user's: NULL */
+	struct flow **owner_flows;  /* the list of its user or session that it is in */
 	struct flow *next_of_owner; /* same user or session, another queue */
-	int64_t deficit_us;         /* what it may still use in this round; negative: its debt */
-	double left_us;             /* while not in its ring: the ring's round_us and epoch then */
+	LIST_ENTRY(flow) of_queue;
+	int64_t deficit_us; /* what it may still use in this round; negative: its debt */
+	double left_us;     /* while not in its ring: the ring's round_us and epoch then */
 	uint64_t left_epoch;
 	bool active; /* in its ring */
 	bool parked; /* a session that may not be served now */
@@ -53,13 +55,16 @@ struct flow {
 
 struct fair_queue {
 	struct flow_ring users;
+	LIST_HEAD(, flow) flows; /* all, also those without work */
 };
 
 void fair_queue_init(struct fair_queue *queue);
+/* Frees its flows, which must have no jobs: users and sessions forget them. */
+void fair_queue_fini(struct fair_queue *queue);
 
 /*
- * The flow of a session in this queue, made if there is none. The lists belong to the user and the
- * session, who end with flows_destroy(). NULL without memory.
+ * The flow of a session in this queue, made if there is none. The lists are the user's and the
+ * session's, stay where they are, and end with flows_destroy(). NULL without memory.
  */
 struct flow *fair_queue_flow(struct fair_queue *queue, struct flow **user_flows,
 			     struct flow **session_flows);

@@ -238,6 +238,25 @@ static void test_parked_session_is_passed_over_and_keeps_its_place(void **state)
 	assert_null(fair_queue_peek(&f->queue));
 }
 
+static void test_a_queue_that_ends_leaves_its_users_their_other_flows(void **state)
+{
+	struct fixture *f = *state;
+	struct fair_queue other;
+	fair_queue_init(&other);
+	struct flow *before = fair_queue_flow(&other, &f->user_flows[0], &f->session_flows[0]);
+	assert_non_null(before);
+	add(f, 0, 0);
+	struct flow *after = fair_queue_flow(&other, &f->user_flows[0], &f->session_flows[1]);
+	assert_non_null(after);
+	fair_queue_fini(&other);
+	assert_null(f->session_flows[1]);
+	assert_ptr_equal(f->session_flows[0], f->flows[0]);
+	assert_null(f->session_flows[0]->next_of_owner);
+	assert_ptr_equal(f->user_flows[0], f->flows[0]->parent);
+	assert_null(f->user_flows[0]->next_of_owner);
+	assert_ptr_equal(fair_queue_peek(&f->queue), &f->jobs[0][0]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -253,6 +272,7 @@ int main(void)
 		TEST(test_debts_end_with_the_wait_of_others),
 		TEST(test_refund_of_an_estimate_counts),
 		TEST(test_parked_session_is_passed_over_and_keeps_its_place),
+		TEST(test_a_queue_that_ends_leaves_its_users_their_other_flows),
 	};
 	return cmocka_run_group_tests_name("fair_queue", tests, NULL, NULL);
 }
