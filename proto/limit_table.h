@@ -32,6 +32,8 @@
 	X(waits_session, 10000, "calls of wait that wait, of a session")                             \
 	X(subscriptions_session, 1000, "subscriptions of a session")                                 \
 	X(retries_max, 100, "retries that a call may ask for")                                        \
+	X(pools_session, 16, "pools that a session has opened")                                      \
+	X(workers_session, 256, "workers of these pools, as many as there may be at most")           \
 	X(progress_bytes, 4096, "bytes of a value that tells progress")                               \
 	X(jobs_page, 1000, "jobs in one answer of jobs")
 /* clang-format on */

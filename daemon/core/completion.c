@@ -21,6 +21,7 @@
 static void free_job(struct core *core, struct job *job)
 {
 	struct session *session = job->session;
+	core_release_function(core, job->function);
 	struct subscription *subscription;
 	while (job->extra && (subscription = LIST_FIRST(&job->extra->subscriptions)))
 		core_drop_subscription(core, subscription);
@@ -171,6 +172,7 @@ unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
 {
 	uint32_t left = job_tasks_left(job);
 	job->function->pool->waiting -= left;
+	job->function->pool->jobs_under_way--;
 	if (job->state == JOB_RUNNING)
 		core->running_jobs--;
 	job_step(job, event, now_us);

@@ -31,6 +31,8 @@ static void set_limits(struct core *core)
 	LIMIT(core->session_limits, RESOURCE_OUTPUT_BYTES, output_bytes_session);
 	LIMIT(core->session_limits, RESOURCE_WAITS, waits_session);
 	LIMIT(core->session_limits, RESOURCE_SUBSCRIPTIONS, subscriptions_session);
+	LIMIT(core->session_limits, RESOURCE_POOLS, pools_session);
+	LIMIT(core->session_limits, RESOURCE_WORKERS, workers_session);
 #undef LIMIT
 }
 
@@ -47,6 +49,7 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	timer_heap_init(&core->timers);
 	TAILQ_INIT(&core->pools);
 	STAILQ_INIT(&core->dirty);
+	STAILQ_INIT(&core->ended);
 	LIST_INIT(&core->subscriptions);
 	TAILQ_INIT(&core->closing);
 	core->close_timer.kind = TIMER_CLOSE;
@@ -57,11 +60,23 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	return core->actions ? 0 : -ENOMEM;
 }
 
+static void sweep_pools(struct core *core)
+{
+	struct pool *pool;
+	while ((pool = STAILQ_FIRST(&core->ended))) {
+		STAILQ_REMOVE_HEAD(&core->ended, in_dirty);
+		pool->dirty = false;
+		pool_sweep(pool);
+	}
+}
+
 void core_fini(struct core *core)
 {
 	struct user *user, *next;
 	while (!TAILQ_EMPTY(&core->closing))
 		core_close_sessions(core, 0);
+	while (!TAILQ_EMPTY(&core->pools))
+		pool_end(TAILQ_FIRST(&core->pools));
 	HASH_ITER (hh, core->users, user, next) {
 		/* The last job of a user takes the user with it. */
 		unsigned count = 0;
@@ -71,11 +86,7 @@ void core_fini(struct core *core)
 		for (; count > 0; count--)
 			core_forget_job(core, TAILQ_FIRST(&user->kept));
 	}
-	struct pool *pool;
-	while ((pool = TAILQ_FIRST(&core->pools))) {
-		TAILQ_REMOVE(&core->pools, pool, in_core);
-		pool_destroy(pool);
-	}
+	sweep_pools(core);
 	struct action action;
 	while (core_next_action(core, &action))
 		action_fini(&action);
@@ -130,14 +141,24 @@ struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t n
 	return pool;
 }
 
-struct pool *core_find_pool(struct core *core, const char *name, size_t name_size)
+struct pool *core_find_pool(struct core *core, const struct session *session, const char *name,
+			    size_t name_size)
 {
 	struct pool *pool;
 	TAILQ_FOREACH (pool, &core->pools, in_core)
 		if (strlen(pool->spec->name) == name_size &&
 		    memcmp(pool->spec->name, name, name_size) == 0)
-			return pool;
+			return pool_is_visible(pool, session) ? pool : NULL;
 	return NULL;
+}
+
+void core_release_function(struct core *core, struct function *function)
+{
+	struct pool *pool = function->pool;
+	if (--pool->jobs > 0 || pool->state != POOL_ENDED || pool->dirty)
+		return;
+	pool->dirty = true;
+	STAILQ_INSERT_TAIL(&core->ended, pool, in_dirty);
 }
 
 bool core_recycle(struct core *core, struct session *session, uint32_t msgid, struct pool *pool,
@@ -145,6 +166,10 @@ bool core_recycle(struct core *core, struct session *session, uint32_t msgid, st
 {
 	if (core->stopping) {
 		*ret_error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
+		return false;
+	}
+	if (pool->state != POOL_OPEN) {
+		*ret_error = error_pool_closed(pool->spec->name);
 		return false;
 	}
 	if (!pool_wait_add(session, msgid, pool, POOL_WAIT_RECYCLE, ret_error))
@@ -203,6 +228,8 @@ void core_stop(struct core *core, uint64_t grace_us, uint64_t now_us)
 	struct outcome error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
 	struct pool *pool;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		if (pool->opening)
+			pool_open_failed(pool, &error, now_us);
 		recycle_fail(pool, &error, now_us);
 		recall_all(pool, now_us);
 		core_mark_dirty(core, pool);
@@ -224,13 +251,16 @@ bool core_stopped(const struct core *core)
 void core_schedule(struct core *core, uint64_t now_us)
 {
 	struct pool *pool;
+	sweep_pools(core);
 	while ((pool = STAILQ_FIRST(&core->dirty))) {
 		STAILQ_REMOVE_HEAD(&core->dirty, in_dirty);
 		pool->dirty = false;
 		if (core->stopping)
 			stop_pool(pool, now_us);
-		else
+		else if (pool->state == POOL_OPEN)
 			scheduler_run(pool, now_us);
+		if (pool->state != POOL_OPEN)
+			pool_wind_up(pool, now_us);
 	}
 }
 
@@ -257,6 +287,12 @@ void core_timers(struct core *core, uint64_t now_us)
 			break;
 		case TIMER_POOL:
 			pool_fill(container_of(timer, struct pool, retry_timer), now_us);
+			break;
+		case TIMER_POOL_END:
+			core_mark_dirty(core, container_of(timer, struct pool, end_timer));
+			break;
+		case TIMER_POOL_WAIT:
+			pool_wait_over(container_of(timer, struct pool_wait, timer));
 			break;
 		case TIMER_RUNTIME:
 			runtime_kill(container_of(timer, struct runtime, deadline));

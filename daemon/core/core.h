@@ -78,6 +78,7 @@ struct core {
 	uint64_t running_jobs; /* of those under way, in JOB_RUNNING */
 	TAILQ_HEAD(, pool) pools;
 	STAILQ_HEAD(, pool) dirty;
+	STAILQ_HEAD(, pool) ended; /* to be freed at the next turn, but for what kept jobs need */
 	struct timer_heap timers;
 	uint64_t last_session_id;
 	unsigned session_count;        /* with a connection */
@@ -113,7 +114,9 @@ void action_fini(struct action *action);
 
 /* Adds a pool, with a reference to the spec, and starts it. NULL without memory. */
 struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t now_us);
-struct pool *core_find_pool(struct core *core, const char *name, size_t name_size);
+/* The pool of that name if the session may know of it, or NULL. */
+struct pool *core_find_pool(struct core *core, const struct session *session, const char *name,
+			    size_t name_size);
 
 /* Hands out waiting tasks: once a turn of the loop, after everything that happened in it was told.
  */
@@ -207,6 +210,26 @@ bool core_unsubscribe(struct core *core, struct session *session, struct job *jo
 bool core_recycle(struct core *core, struct session *session, uint32_t msgid, struct pool *pool,
 		  uint64_t now_us, struct outcome *ret_error);
 
+/*
+ * Pools of sessions' own. Who may open one is the caller's to decide.
+ *
+ * _open   takes a reference to the spec and gives it its name. Replies to msgid when its first
+ * worker is ready, or when it is gone again because it could not be opened.
+ * _close, _terminate   begin to end it (pool_life.h).
+ * _join   replies to msgid when it has ended, or as not-ready at until_us.
+ *
+ * These take the pool's name: one that the session opened and that has gone is closed and joined,
+ * too. False: *ret_error.
+ */
+bool core_open_pool(struct core *core, struct session *session, uint32_t msgid,
+		    struct pool_spec *spec, uint64_t now_us, struct outcome *ret_error);
+bool core_close_pool(struct core *core, struct session *session, struct slice name, uint64_t now_us,
+		     struct outcome *ret_error);
+bool core_terminate_pool(struct core *core, struct session *session, struct slice name,
+			 uint64_t now_us, struct outcome *ret_error);
+bool core_join_pool(struct core *core, struct session *session, uint32_t msgid, struct slice name,
+		    uint64_t until_us, uint64_t now_us, struct outcome *ret_error);
+
 /* ---- what workers answer. False: nonsense, end the worker. ---- */
 
 /* Values of `count` tasks of message seq from task `first` on, one after the other; took us
@@ -267,6 +290,9 @@ void core_finish_map_if_done(struct core *core, struct job *job, uint64_t now_us
 
 /* Cancels more of the jobs of sessions that are closing. */
 void core_close_sessions(struct core *core, uint64_t now_us);
+
+/* One job less refers to a function. */
+void core_release_function(struct core *core, struct function *function);
 
 /* A kept job is not kept any longer. */
 void core_forget_job(struct core *core, struct job *job);

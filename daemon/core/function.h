@@ -19,7 +19,7 @@
 struct pool;
 
 struct function {
-	struct pool *pool;
+	struct pool *pool; /* stays while jobs refer to the function (pool_life.h) */
 	char *name;
 	size_t name_size;
 	char *doc;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/reply.h"
+#include "proto/problem.h"
 
 #define MESSAGE_BYTES_MAX 4096
 
@@ -94,6 +95,33 @@ struct outcome error_outcome(enum error_code code, const char *format, ...)
 	error_builder_begin_v(&b, code, format, args);
 	va_end(args);
 	return error_builder_end(&b);
+}
+
+struct outcome outcome_nil(void)
+{
+	static const uint8_t nil = 0xc0;
+	return (struct outcome){ERR_NONE, {NULL, &nil, 1}};
+}
+
+struct outcome outcome_of_writer(struct procpool_writer *w)
+{
+	struct blob *blob = w->error ? NULL : blob_copy(w->data, w->size);
+	procpool_writer_fini(w);
+	if (!blob)
+		return error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
+	return (struct outcome){ERR_NONE, span_of_blob(blob)};
+}
+
+struct outcome error_no_such_pool(struct slice name)
+{
+	return error_outcome(ERR_NO_SUCH_POOL,
+			     "there is no pool %s; the method pools lists those there are",
+			     problem_quote(name).text);
+}
+
+struct outcome error_pool_closed(const char *name)
+{
+	return error_outcome(ERR_POOL_CLOSED, "pool %s is closed and takes no more jobs", name);
 }
 
 struct outcome error_over_limit(const char *limit)

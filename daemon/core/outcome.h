@@ -10,6 +10,7 @@
 
 #include "core/span.h"
 #include "proto/error.h"
+#include "proto/slice.h"
 
 struct outcome {
 	enum error_code code; /* ERR_NONE: value is the result; else an error map */
@@ -47,9 +48,21 @@ void error_builder_add_value(struct error_builder *b, const char *key, struct pr
 struct procpool_writer *error_builder_add(struct error_builder *b, const char *key);
 struct outcome error_builder_end(struct error_builder *b);
 
+/* The value nil. */
+struct outcome outcome_nil(void);
+
+/* What was written as a value; finishes the writer. An error where there was no memory for it. */
+struct outcome outcome_of_writer(struct procpool_writer *w);
+
 /* An error without further keys. */
 struct outcome error_outcome(enum error_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* no-such-pool */
+struct outcome error_no_such_pool(struct slice name);
+
+/* pool-closed */
+struct outcome error_pool_closed(const char *name);
 
 /* busy: there is no room for another under the limit of this name. */
 struct outcome error_over_limit(const char *limit);

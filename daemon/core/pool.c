@@ -32,6 +32,7 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec)
 	pool->retry_timer.kind = TIMER_POOL;
 	pool->rebalance_timer.kind = TIMER_REBALANCE;
 	policy_init(pool);
+	pool->end_timer.kind = TIMER_POOL_END;
 	TAILQ_INIT(&pool->runtimes);
 	TAILQ_INIT(&pool->workers);
 	TAILQ_INIT(&pool->idle);
@@ -44,20 +45,34 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec)
 void pool_destroy(struct pool *pool)
 {
 	struct runtime *runtime;
-	assert(TAILQ_EMPTY(&pool->workers) && pool->waiting == 0 && pool->running == 0);
+	assert(TAILQ_EMPTY(&pool->workers) && pool->waiting == 0 && pool->running == 0 &&
+	       pool->jobs == 0);
 	while ((runtime = TAILQ_FIRST(&pool->runtimes)))
 		runtime_destroy(runtime);
 	timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 	timer_heap_clear(&pool->core->timers, &pool->rebalance_timer);
 	timer_heap_clear(&pool->core->timers, &pool->idle_timer);
+	fair_queue_fini(&pool->queue);
 	function_table_fini(&pool->functions);
 	outcome_fini(&pool->failure);
 	pool_spec_unref(pool->spec);
 	free(pool);
 }
 
+bool pool_is_visible(const struct pool *pool, const struct session *session)
+{
+	return !pool->owner || pool->owner->user == session->user || session->user->uid == 0;
+}
+
+bool pool_is_searched(const struct pool *pool, const struct session *session)
+{
+	return !pool->owner || pool->owner == session;
+}
+
 const char *pool_state_name(const struct pool *pool)
 {
+	if (pool->state != POOL_OPEN)
+		return pool->state == POOL_ENDED ? "ended" : "closed";
 	if (pool->failure.value.size > 0)
 		return "failing";
 	return pool->ready_count > 0 ? "ready" : "starting";
@@ -169,7 +184,9 @@ unsigned pool_places(const struct pool *pool)
 
 void pool_fill(struct pool *pool, uint64_t now_us)
 {
-	if (pool->core->stopping)
+	bool wanted = pool->state == POOL_OPEN ||
+		      (pool->state == POOL_CLOSING && pool->jobs_under_way > 0);
+	if (pool->core->stopping || !wanted)
 		return;
 	if (pool->successor)
 		start_workers(pool->successor, pool->target, now_us);
@@ -197,6 +214,11 @@ static void set_failure(struct pool *pool, const struct outcome *error, uint64_t
 static void start_failed(struct pool *pool, const struct outcome *error, bool explained,
 			 bool transient, uint64_t now_us)
 {
+	/* Whoever waits for it to open can try again, and knows better when. */
+	if (pool->opening) {
+		pool_open_failed(pool, error, now_us);
+		return;
+	}
 	back_off(pool, now_us);
 	bool give_up = explained || pool->failures >= SILENT_FAILURES_MAX;
 	if (!pool->successor)
@@ -283,8 +305,7 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 	core_mark_dirty(pool->core, pool);
 }
 
-/* Frees functions that are gone and that no job refers to. */
-static void sweep_functions(struct pool *pool)
+void pool_sweep_functions(struct pool *pool)
 {
 	uint64_t id = 0;
 	struct job *job;
@@ -300,7 +321,7 @@ void pool_take_functions(struct pool *pool, struct runtime *runtime)
 {
 	function_table_retain(&pool->functions, &runtime->functions);
 	function_table_take(&pool->functions, &runtime->functions);
-	sweep_functions(pool);
+	pool_sweep_functions(pool);
 	pool->generation = runtime->generation;
 	pool->loaded = true;
 }
@@ -313,6 +334,22 @@ void pool_worker_forked(struct worker *worker, pid_t pid, uint64_t now_us)
 	fork_told(worker, now_us);
 	if (worker->state == WORKER_STARTING)
 		set_deadline(worker, now_us + START_TIMEOUT_US);
+}
+
+/* Its first worker is ready: {pool, workers} to who opened it. */
+static void tell_opened(struct pool *pool)
+{
+	struct procpool_writer w;
+	pool->opening = false;
+	procpool_writer_init(&w);
+	procpool_write_map(&w, 2);
+	procpool_write_string(&w, "pool");
+	procpool_write_string(&w, pool->spec->name);
+	procpool_write_string(&w, "workers");
+	procpool_write_uint(&w, pool->spec->workers);
+	struct outcome outcome = outcome_of_writer(&w);
+	pool_waits_answer(pool, POOL_WAIT_OPEN, &outcome);
+	outcome_fini(&outcome);
 }
 
 void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
@@ -336,6 +373,8 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 		timer_heap_clear(&pool->core->timers, &pool->retry_timer);
 		pool_fill(pool, now_us);
 	}
+	if (pool->opening)
+		tell_opened(pool);
 	if (recovered || pool->ready_count == 1)
 		publish_pool(pool);
 	publish_worker(worker, NULL);

@@ -14,6 +14,7 @@
 #include "core/fair_queue.h"
 #include "core/function.h"
 #include "core/outcome.h"
+#include "core/pool_life.h"
 #include "core/pool_spec.h"
 #include "core/pool_wait.h"
 #include "core/runtime.h"
@@ -26,8 +27,12 @@ struct core;
 
 struct pool {
 	struct core *core;
-	struct session *owner;          /* that opened it; NULL: it is of the configuration */
-	struct pool_spec *spec;         /* a reference */
+	struct pool_spec *spec; /* a reference */
+	enum pool_state state;
+	struct session *owner; /* who opened it, a reference; NULL: it is configured */
+	LIST_ENTRY(pool) of_owner;
+	unsigned charged_workers; /* to the owner */
+	bool opening;             /* none of its workers has ever been ready, and its owner waits */
 	TAILQ_HEAD(, runtime) runtimes; /* all that have a process or a worker */
 	struct runtime *serving; /* what workers are started from, or will be; NULL: a pause before
 				    the next is started */
@@ -53,13 +58,17 @@ struct pool {
 	struct timer retry_timer;
 	struct timer rebalance_timer;
 	struct timer idle_timer; /* a worker may have been idle for long enough to be given up */
+	struct timer end_timer;  /* more jobs to be cancelled */
+	uint64_t cancelled_id;   /* while it terminates: up to this job all are */
 
 	struct fair_queue queue;
 	uint64_t waiting; /* tasks not handed to a worker */
 	uint64_t running; /* tasks handed to a worker and not answered */
+	uint64_t jobs;    /* that refer to its functions: under way, or ended and kept */
+	uint64_t jobs_under_way;
 	struct subscription_list subscriptions;
 	struct pool_wait_list waits;
-	bool dirty; /* in the core's list of pools to schedule */
+	bool dirty; /* in the core's list of pools to schedule, or of those that have ended */
 	TAILQ_ENTRY(pool) in_core;
 	STAILQ_ENTRY(pool) in_dirty;
 };
@@ -69,7 +78,12 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec);
 /* Must have no worker and no job. */
 void pool_destroy(struct pool *pool);
 
-/* "starting", "ready" or "failing". */
+/* Whether the session may know of it: of one that a session opened, root and the same user. */
+bool pool_is_visible(const struct pool *pool, const struct session *session);
+/* Whether a function is looked for in it where the session has named no pool. */
+bool pool_is_searched(const struct pool *pool, const struct session *session);
+
+/* "starting", "ready", "failing", "closed" or "ended". */
 const char *pool_state_name(const struct pool *pool);
 
 /* Whether there is a worker or a runtime's process, or one is being started. */
@@ -88,6 +102,8 @@ struct worker *pool_add_worker(struct runtime *runtime, uint64_t now_us);
 
 /* The functions that a runtime has loaded are the pool's; what only code before it had is gone. */
 void pool_take_functions(struct pool *pool, struct runtime *runtime);
+/* Frees functions that are gone and that no job refers to. */
+void pool_sweep_functions(struct pool *pool);
 
 /* A runtime's process has ended, and its workers with it; was_starting: before it had loaded. Frees
  * the runtime; error is taken over. */

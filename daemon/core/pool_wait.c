@@ -5,27 +5,48 @@
 
 #include "core/core.h"
 
-bool pool_wait_add(struct session *session, uint32_t msgid, struct pool *pool,
-		   enum pool_wait_kind kind, struct outcome *ret_error)
+struct pool_wait *pool_wait_add(struct session *session, uint32_t msgid, struct pool *pool,
+				enum pool_wait_kind kind, struct outcome *ret_error)
 {
 	const char *limit = account_charge(&session->account, RESOURCE_WAITS, 1);
 	if (limit) {
 		*ret_error = error_over_limit(limit);
-		return false;
+		return NULL;
 	}
 	struct pool_wait *wait = calloc(1, sizeof(*wait));
 	if (!wait) {
 		account_release(&session->account, RESOURCE_WAITS, 1);
 		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
-		return false;
+		return NULL;
 	}
+	wait->timer.kind = TIMER_POOL_WAIT;
 	wait->kind = kind;
 	wait->session = session;
 	wait->pool = pool;
 	wait->msgid = msgid;
 	LIST_INSERT_HEAD(&session->pool_waits, wait, of_session);
 	LIST_INSERT_HEAD(&pool->waits, wait, of_pool);
-	return true;
+	return wait;
+}
+
+void pool_wait_set_end(struct pool_wait *wait, uint64_t at_us)
+{
+	timer_heap_set(&wait->pool->core->timers, &wait->timer, at_us);
+}
+
+struct outcome error_pool_not_ready(const struct pool *pool)
+{
+	return error_outcome(ERR_NOT_READY, "pool %s has not ended: %llu tasks wait, %llu run",
+			     pool->spec->name, (unsigned long long)pool->waiting,
+			     (unsigned long long)pool->running);
+}
+
+void pool_wait_over(struct pool_wait *wait)
+{
+	struct outcome error = error_pool_not_ready(wait->pool);
+	core_reply(wait->pool->core, wait->session, wait->msgid, &error);
+	outcome_fini(&error);
+	pool_wait_drop(wait);
 }
 
 bool pool_waits_for(const struct pool *pool, enum pool_wait_kind kind)
@@ -51,6 +72,7 @@ void pool_waits_answer(struct pool *pool, enum pool_wait_kind kind, const struct
 
 void pool_wait_drop(struct pool_wait *wait)
 {
+	timer_heap_clear(&wait->pool->core->timers, &wait->timer);
 	LIST_REMOVE(wait, of_session);
 	LIST_REMOVE(wait, of_pool);
 	account_release(&wait->session->account, RESOURCE_WAITS, 1);

@@ -11,12 +11,15 @@
 #include <sys/queue.h>
 
 #include "core/outcome.h"
+#include "core/timer_heap.h"
 
 struct pool;
 struct session;
 
 enum pool_wait_kind {
 	POOL_WAIT_RECYCLE, /* fresh code serves, or does not */
+	POOL_WAIT_OPEN,    /* its first worker is ready, or it cannot be opened */
+	POOL_WAIT_JOIN,    /* it has ended */
 };
 
 struct pool_wait {
@@ -24,14 +27,21 @@ struct pool_wait {
 	struct session *session;
 	struct pool *pool;
 	uint32_t msgid;
+	struct timer timer;
 	LIST_ENTRY(pool_wait) of_session;
 	LIST_ENTRY(pool_wait) of_pool;
 };
 LIST_HEAD(pool_wait_list, pool_wait);
 
-/* False: the session may not have more, and *ret_error says so. */
-bool pool_wait_add(struct session *session, uint32_t msgid, struct pool *pool,
-		   enum pool_wait_kind kind, struct outcome *ret_error);
+/* NULL: the session may not have more, and *ret_error says so. */
+struct pool_wait *pool_wait_add(struct session *session, uint32_t msgid, struct pool *pool,
+				enum pool_wait_kind kind, struct outcome *ret_error);
+
+/* From then on it is answered with not-ready. */
+void pool_wait_set_end(struct pool_wait *wait, uint64_t at_us);
+/* It is then. */
+struct outcome error_pool_not_ready(const struct pool *pool);
+void pool_wait_over(struct pool_wait *wait);
 
 /* Whether somebody waits for that. */
 bool pool_waits_for(const struct pool *pool, enum pool_wait_kind kind);

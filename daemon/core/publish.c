@@ -26,13 +26,13 @@ static void push_lost(struct core *core, struct session *session)
 }
 
 static void deliver_to(struct core *core, struct subscription_list *list, const struct job *job,
-		       deliver_fn deliver, void *what)
+		       const struct pool *pool, deliver_fn deliver, void *what)
 {
 	struct subscription *subscription;
 	LIST_FOREACH (subscription, list, of_target) {
 		struct session *session = subscription->session;
 		if (session->mark == core->last_mark || !session->peer ||
-		    (job && !session_sees(session, job)))
+		    (job && !session_sees(session, job)) || !pool_is_visible(pool, session))
 			continue;
 		session->mark = core->last_mark;
 		if (session->lossy) {
@@ -53,9 +53,9 @@ static void fan_out(struct core *core, struct job *job, struct pool *pool, struc
 	if (except)
 		except->mark = core->last_mark;
 	if (job && job->extra)
-		deliver_to(core, &job->extra->subscriptions, job, deliver, what);
-	deliver_to(core, &pool->subscriptions, job, deliver, what);
-	deliver_to(core, &core->subscriptions, job, deliver, what);
+		deliver_to(core, &job->extra->subscriptions, job, pool, deliver, what);
+	deliver_to(core, &pool->subscriptions, job, pool, deliver, what);
+	deliver_to(core, &core->subscriptions, job, pool, deliver, what);
 }
 
 static void deliver_result(struct core *core, struct session *session, void *what)

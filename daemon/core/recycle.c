@@ -16,7 +16,6 @@ static void promote(struct pool *pool)
 /* {pool, generation} */
 static struct outcome describe(const struct pool *pool)
 {
-	struct outcome outcome = {0};
 	struct procpool_writer w;
 	procpool_writer_init(&w);
 	procpool_write_map(&w, 2);
@@ -24,12 +23,7 @@ static struct outcome describe(const struct pool *pool)
 	procpool_write_string(&w, pool->spec->name);
 	procpool_write_string(&w, "generation");
 	procpool_write_uint(&w, pool->serving->generation);
-	struct blob *blob = w.error ? NULL : blob_copy(w.data, w.size);
-	procpool_writer_fini(&w);
-	if (!blob)
-		return error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
-	outcome.value = span_of_blob(blob);
-	return outcome;
+	return outcome_of_writer(&w);
 }
 
 static void tell_success(struct pool *pool)

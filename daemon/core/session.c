@@ -71,6 +71,7 @@ struct session *core_session_open(struct core *core, uid_t uid, struct peer *pee
 	TAILQ_INIT(&session->detached_jobs);
 	TAILQ_INIT(&session->kept);
 	request_table_init(&session->requests);
+	LIST_INIT(&session->pools);
 	LIST_INIT(&session->waits);
 	LIST_INIT(&session->pool_waits);
 	LIST_INIT(&session->subscriptions);
@@ -82,7 +83,7 @@ void core_session_unref(struct core *core, struct session *session)
 {
 	if (--session->refs > 0)
 		return;
-	assert(!session->peer && TAILQ_EMPTY(&session->jobs) &&
+	assert(!session->peer && LIST_EMPTY(&session->pools) && TAILQ_EMPTY(&session->jobs) &&
 	       TAILQ_EMPTY(&session->detached_jobs) && TAILQ_EMPTY(&session->kept));
 	request_table_fini(&session->requests);
 	flows_destroy(&session->flows);
@@ -148,6 +149,9 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 	struct subscription *subscription;
 	while ((subscription = LIST_FIRST(&session->subscriptions)))
 		core_drop_subscription(core, subscription);
+	struct pool *pool;
+	LIST_FOREACH (pool, &session->pools, of_owner)
+		pool_terminate(pool, now_us);
 	/* None of its jobs begins while they are cancelled. */
 	core_session_block(core, session, true);
 	TAILQ_INSERT_TAIL(&core->closing, session, in_closing);

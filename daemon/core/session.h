@@ -4,7 +4,8 @@
  * told.
  *
  * A session begins with a connection and ends with it, but its struct stays while it has jobs:
- * detached ones, or finished ones that are kept. A user exists while it has a session.
+ * detached ones, or finished ones that are kept; and until the pools that it opened have gone. A
+ * user exists while it has a session.
  */
 #pragma once
 
@@ -49,7 +50,9 @@ struct session {
 	uint64_t mark; /* of the last fan-out that reached it */
 	char *client;  /* what it calls itself, or NULL; owned */
 
-	unsigned refs;                 /* its connection, and its jobs: under way or kept */
+	unsigned refs; /* its connection, its pools, and its jobs: under way or kept */
+	uint64_t pools_opened;
+	LIST_HEAD(, pool) pools;
 	struct job_list jobs;          /* under way, but for detached ones */
 	struct job_list detached_jobs; /* under way */
 	struct job_list kept;          /* finished and kept, the oldest first */
@@ -84,6 +87,9 @@ struct subscription {
 	LIST_ENTRY(subscription) of_session;
 	LIST_ENTRY(subscription) of_target; /* the job's, the pool's or the core's list */
 };
+
+/* Whether that is the name of a pool that the session has opened, perhaps long ago. */
+bool session_had_pool(const struct session *session, struct slice name);
 
 /* Whether the session may know of the job. */
 static inline bool session_sees(const struct session *session, const struct job *job)

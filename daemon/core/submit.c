@@ -45,15 +45,23 @@ static const char *base_name(const char *name, size_t size, size_t *ret_size)
 	return p;
 }
 
+/* Whether the session means this pool where it has named none. */
+static bool is_candidate(const struct pool *pool, const struct session *session)
+{
+	return pool->state == POOL_OPEN && pool_is_searched(pool, session);
+}
+
 /* Similar names: a few wrong letters, or the right function of another module. */
-static void find_suggestions(struct core *core, const char *name, size_t size,
-			     struct suggestions *s)
+static void find_suggestions(struct core *core, const struct session *session, const char *name,
+			     size_t size, struct suggestions *s)
 {
 	unsigned limit = size < 6 ? 2 : 3;
 	size_t base_size, other_size;
 	const char *base = base_name(name, size, &base_size);
 	struct pool *pool;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		if (!pool_is_searched(pool, session))
+			continue;
 		for (struct function *f = pool->functions.by_name; f; f = f->hh.next) {
 			const char *other = base_name(f->name, f->name_size, &other_size);
 			unsigned distance = name_distance(name, size, f->name, f->name_size, limit);
@@ -65,10 +73,13 @@ static void find_suggestions(struct core *core, const char *name, size_t size,
 	}
 }
 
-static struct outcome unknown_function(struct core *core, const char *name, size_t size)
+static struct outcome unknown_function(struct core *core, const struct session *session,
+				       const struct submission *submission)
 {
 	struct suggestions s = {0};
-	find_suggestions(core, name, size, &s);
+	const char *name = submission->function;
+	size_t size = submission->function_size;
+	find_suggestions(core, session, name, size, &s);
 	struct error_builder b;
 	struct quote quote = problem_quote((struct slice){name, size});
 	if (s.count > 0)
@@ -87,7 +98,8 @@ static struct outcome unknown_function(struct core *core, const char *name, size
 	return error_builder_end(&b);
 }
 
-static struct outcome ambiguous(struct core *core, const struct submission *submission)
+static struct outcome ambiguous(struct core *core, const struct session *session,
+				const struct submission *submission)
 {
 	struct error_builder b;
 	struct pool *pool;
@@ -99,7 +111,8 @@ static struct outcome ambiguous(struct core *core, const struct submission *subm
 	size_t place = procpool_write_open_array(w);
 	uint32_t count = 0;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
-		if (!function_table_find(&pool->functions, submission->function,
+		if (!is_candidate(pool, session) ||
+		    !function_table_find(&pool->functions, submission->function,
 					 submission->function_size))
 			continue;
 		procpool_write_string(w, pool->spec->name);
@@ -114,16 +127,20 @@ static struct outcome copy_failure(const struct pool *pool)
 	return (struct outcome){pool->failure.code, span_hold(pool->failure.value)};
 }
 
-static struct function *find_in_pool(struct core *core, const struct submission *submission,
-				     struct outcome *ret_error)
+/* The pool that was named, where there is none of that name. */
+static struct outcome no_pool(const struct session *session, struct slice name)
 {
-	struct pool *pool = core_find_pool(core, submission->pool, submission->pool_size);
-	if (!pool) {
-		struct slice name = {submission->pool, submission->pool_size};
-		*ret_error =
-			error_outcome(ERR_NO_SUCH_POOL,
-				      "there is no pool %s; the method pools lists those there are",
-				      problem_quote(name).text);
+	return session_had_pool(session, name) ? error_pool_closed(problem_quote(name).text)
+					       : error_no_such_pool(name);
+}
+
+static struct function *find_in_pool(struct core *core, const struct session *session,
+				     const struct submission *submission, struct outcome *ret_error)
+{
+	struct slice name = {submission->pool, submission->pool_size};
+	struct pool *pool = core_find_pool(core, session, name.data, name.size);
+	if (!pool || pool->state != POOL_OPEN) {
+		*ret_error = pool ? error_pool_closed(pool->spec->name) : no_pool(session, name);
 		return NULL;
 	}
 	struct function *function = function_table_find(&pool->functions, submission->function,
@@ -131,23 +148,29 @@ static struct function *find_in_pool(struct core *core, const struct submission 
 	if (!function)
 		*ret_error = pool->failure.value.size > 0 && !pool->loaded
 				     ? copy_failure(pool)
-				     : unknown_function(core, submission->function,
-							submission->function_size);
+				     : unknown_function(core, session, submission);
 	return function;
 }
 
-static struct function *find_function(struct core *core, const struct submission *submission,
+static struct function *find_function(struct core *core, const struct session *session,
+				      const struct submission *submission,
 				      struct outcome *ret_error)
 {
 	if (submission->pool)
-		return find_in_pool(core, submission, ret_error);
+		return find_in_pool(core, session, submission, ret_error);
 	struct function *found = NULL;
-	struct pool *pool, *unloaded = NULL;
+	struct pool *pool, *unloaded = NULL, *closed = NULL;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		if (!pool_is_searched(pool, session))
+			continue;
 		struct function *function = function_table_find(
 			&pool->functions, submission->function, submission->function_size);
+		if (function && pool->state != POOL_OPEN) {
+			closed = pool;
+			continue;
+		}
 		if (function && found) {
-			*ret_error = ambiguous(core, submission);
+			*ret_error = ambiguous(core, session, submission);
 			return NULL;
 		}
 		if (function)
@@ -157,9 +180,9 @@ static struct function *find_function(struct core *core, const struct submission
 	}
 	if (!found)
 		/* A pool that cannot even load may be the one that was meant. */
-		*ret_error = unloaded ? copy_failure(unloaded)
-				      : unknown_function(core, submission->function,
-							 submission->function_size);
+		*ret_error = closed     ? error_pool_closed(closed->spec->name)
+			     : unloaded ? copy_failure(unloaded)
+					: unknown_function(core, session, submission);
 	return found;
 }
 
@@ -262,6 +285,8 @@ static void enter(struct core *core, struct session *session, struct job *job,
 	TAILQ_INSERT_TAIL(job->detached ? &session->detached_jobs : &session->jobs, job,
 			  in_session);
 	core->stats.accepted++;
+	function->pool->jobs++;
+	function->pool->jobs_under_way++;
 	function->pool->waiting += job_tasks_left(job);
 	publish_job(core, job);
 }
@@ -290,7 +315,7 @@ uint64_t core_submit(struct core *core, struct session *session,
 		*ret_error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
 		return 0;
 	}
-	struct function *function = find_function(core, submission, ret_error);
+	struct function *function = find_function(core, session, submission, ret_error);
 	if (!function)
 		return 0;
 	struct pool *pool = function->pool;

@@ -18,6 +18,8 @@ enum timer_kind {
 	TIMER_REBALANCE, /* work queued behind a long task while a worker idles */
 	TIMER_EXPIRY,    /* what has not begun of a job fails */
 	TIMER_RETRY,     /* tasks that failed may run again */
+	TIMER_POOL_END,  /* a pool that is terminated has more jobs to be cancelled */
+	TIMER_POOL_WAIT, /* the time of one who waits for a pool is over */
 	TIMER_WATCH,     /* a task may have run too long, or did not stop */
 	TIMER_WORKER,    /* a worker had to be ready, or gone, by now */
 	TIMER_RETENTION, /* the oldest finished job is due to be forgotten */

@@ -80,12 +80,8 @@ struct job *call_find_job(struct call *call, struct procpool_value value)
 struct pool *call_find_pool(struct call *call, struct procpool_value value)
 {
 	struct slice name = call_text(value);
-	struct pool *pool = core_find_pool(call->core, name.data, name.size);
+	struct pool *pool = core_find_pool(call->core, call->session, name.data, name.size);
 	if (!pool)
-		call_answer_error(
-			call,
-			error_outcome(ERR_NO_SUCH_POOL,
-				      "there is no pool %s; the method pools lists those there are",
-				      problem_quote(name).text));
+		call_answer_error(call, error_no_such_pool(name));
 	return pool;
 }

@@ -38,14 +38,17 @@ static void write_key_time(struct procpool_writer *w, const char *key, uint64_t 
 	procpool_write_double(w, seconds_of(CLOCK_REALTIME) - passed);
 }
 
-void observe_pools(const struct server *server, struct procpool_writer *w)
+void observe_pools(const struct server *server, const struct session *session,
+		   struct procpool_writer *w)
 {
 	const struct pool *pool;
 	size_t place = procpool_write_open_array(w);
 	uint32_t count = 0;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
 		const struct outcome *failure = &pool->failure;
-		procpool_write_map(w, 11);
+		if (!pool_is_visible(pool, session))
+			continue;
+		procpool_write_map(w, 12);
 		write_key_string(w, "name", pool->spec->name);
 		write_key_uint(w, "workers", pool->ready_count);
 		write_key_uint(w, "waiting", pool->waiting);
@@ -64,6 +67,11 @@ void observe_pools(const struct server *server, struct procpool_writer *w)
 			procpool_write_string(w, *module);
 		write_key_uint(w, "restarts", pool->restarts);
 		write_key_uint(w, "generation", pool->generation);
+		procpool_write_string(w, "session");
+		if (pool->owner)
+			procpool_write_uint(w, pool->owner->id);
+		else
+			procpool_write_nil(w);
 		count++;
 	}
 	procpool_write_count(w, place, count);
@@ -92,13 +100,16 @@ static void write_worker(struct worker *worker, struct procpool_writer *w)
 	write_key_uint(w, "generation", worker->runtime->generation);
 }
 
-void observe_workers(const struct server *server, struct procpool_writer *w)
+void observe_workers(const struct server *server, const struct session *session,
+		     struct procpool_writer *w)
 {
 	const struct pool *pool;
 	struct worker *worker;
 	size_t place = procpool_write_open_array(w);
 	uint32_t count = 0;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
+		if (!pool_is_visible(pool, session))
+			continue;
 		TAILQ_FOREACH (worker, &pool->workers, in_pool) {
 			write_worker(worker, w);
 			count++;
@@ -113,8 +124,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-void observe_functions(const struct server *server, const struct pool *only,
-		       struct procpool_writer *w)
+void observe_functions(const struct server *server, const struct session *session,
+		       const struct pool *only, struct procpool_writer *w)
 {
 	const struct pool *pool;
 	size_t total = 0, count = 0;
@@ -126,7 +137,7 @@ void observe_functions(const struct server *server, const struct pool *only,
 		return;
 	}
 	TAILQ_FOREACH (pool, &server->core.pools, in_core)
-		if (!only || pool == only)
+		if (only ? pool == only : pool_is_visible(pool, session))
 			for (const struct function *f = pool->functions.by_name; f; f = f->hh.next)
 				functions[count++] = f;
 	qsort(functions, count, sizeof(const struct function *), by_name);

@@ -12,11 +12,14 @@ struct pool;
 struct server;
 struct session;
 
-void observe_pools(const struct server *server, struct procpool_writer *w);
-void observe_workers(const struct server *server, struct procpool_writer *w);
+/* Of what the session may know. */
+void observe_pools(const struct server *server, const struct session *session,
+		   struct procpool_writer *w);
+void observe_workers(const struct server *server, const struct session *session,
+		     struct procpool_writer *w);
 /* pool NULL: of all. By name. */
-void observe_functions(const struct server *server, const struct pool *pool,
-		       struct procpool_writer *w);
+void observe_functions(const struct server *server, const struct session *session,
+		       const struct pool *pool, struct procpool_writer *w);
 void observe_stats(const struct server *server, struct procpool_writer *w);
 void observe_job(const struct job *job, struct procpool_writer *w);
 

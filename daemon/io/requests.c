@@ -383,7 +383,7 @@ static void handle_pools(struct call *call)
 {
 	if (!call_no_params(call))
 		return;
-	observe_pools(call->server, call_begin_answer(call));
+	observe_pools(call->server, call->session, call_begin_answer(call));
 	peer_written(call->peer);
 }
 
@@ -391,7 +391,7 @@ static void handle_workers(struct call *call)
 {
 	if (!call_no_params(call))
 		return;
-	observe_workers(call->server, call_begin_answer(call));
+	observe_workers(call->server, call->session, call_begin_answer(call));
 	peer_written(call->peer);
 }
 
@@ -406,7 +406,7 @@ static void handle_functions(struct call *call)
 		return;
 	if (values[0].size > 0 && !(pool = call_find_pool(call, values[0])))
 		return;
-	observe_functions(call->server, pool, call_begin_answer(call));
+	observe_functions(call->server, call->session, pool, call_begin_answer(call));
 	peer_written(call->peer);
 }
 

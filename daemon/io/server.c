@@ -226,7 +226,7 @@ static bool has_more(const struct server *server)
 {
 	return !TAILQ_EMPTY(&server->ended_channels) || !TAILQ_EMPTY(&server->ended_peers) ||
 	       !TAILQ_EMPTY(&server->dirty_channels) || !TAILQ_EMPTY(&server->dirty_peers) ||
-	       !STAILQ_EMPTY(&server->core.dirty);
+	       !STAILQ_EMPTY(&server->core.dirty) || !STAILQ_EMPTY(&server->core.ended);
 }
 
 static void set_timer(struct server *server)

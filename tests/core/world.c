@@ -68,17 +68,17 @@ void world_destroy(struct world *world)
 	free(world);
 }
 
-struct pool *world_add_pool(struct world *world, const char *name, unsigned workers,
-			    enum fake_kind kind, const char *const *functions)
+static struct pool_spec *make_spec(const char *name, unsigned workers)
 {
 	struct pool_spec *spec = pool_spec_create(name);
 	assert_non_null(spec);
 	pool_spec_settle(spec, workers);
-	return world_add_pool_of(world, spec, kind, functions);
+	return spec;
 }
 
-struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
-			       const char *const *functions)
+/* Of a pool that is about to be told. */
+static struct fake_runtime *add_runtime(struct world *world, enum fake_kind kind,
+					const char *const *functions)
 {
 	struct fake_runtime *runtime = calloc(1, sizeof(*runtime));
 	assert_non_null(runtime);
@@ -87,11 +87,43 @@ struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum
 	runtime->abilities.stops = runtime->abilities.page;
 	runtime->functions = functions;
 	TAILQ_INSERT_TAIL(&world->runtimes, runtime, next);
+	return runtime;
+}
+
+struct pool *world_add_pool(struct world *world, const char *name, unsigned workers,
+			    enum fake_kind kind, const char *const *functions)
+{
+	return world_add_pool_of(world, make_spec(name, workers), kind, functions);
+}
+
+struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
+			       const char *const *functions)
+{
+	struct fake_runtime *runtime = add_runtime(world, kind, functions);
 	runtime->pool = core_add_pool(&world->core, spec, world->now_us);
 	assert_non_null(runtime->pool);
 	pool_spec_unref(spec);
 	world_settle(world);
 	return runtime->pool;
+}
+
+struct pool *world_open_pool(struct world *world, struct session *session, unsigned workers,
+			     enum fake_kind kind, const char *const *functions)
+{
+	struct fake_runtime *runtime = add_runtime(world, kind, functions), *other;
+	struct pool_spec *spec = make_spec("", workers);
+	struct outcome error;
+	assert_true(core_open_pool(&world->core, session, ++world->last_msgid, spec, world->now_us,
+				   &error));
+	pool_spec_unref(spec);
+	struct pool *pool = LIST_FIRST(&session->pools);
+	/* One that has gone may have lain in the same place. */
+	TAILQ_FOREACH (other, &world->runtimes, next)
+		if (other->pool == pool)
+			other->pool = NULL;
+	runtime->pool = pool;
+	world_settle(world);
+	return pool;
 }
 
 /* ---- sessions ---- */
@@ -715,65 +747,4 @@ void fake_exit(struct world *world, struct fake_runtime *runtime, const char *sa
 		free_fake(world, fake);
 	}
 	world_settle(world);
-}
-
-/* ---- records ---- */
-
-const struct record *world_reply(struct world *world, uint32_t msgid)
-{
-	const struct record *found = NULL;
-	for (size_t i = 0; i < world->record_count; i++) {
-		const struct record *record = &world->records[i];
-		if (record->type != ACTION_REPLY || record->msgid != msgid)
-			continue;
-		assert_null(found);
-		found = record;
-	}
-	return found;
-}
-
-static bool is_push(const struct record *record, enum action_type type,
-		    const struct session *session, uint64_t job_id)
-{
-	return record->type == type && record->session == session &&
-	       (job_id == 0 || record->job_id == job_id);
-}
-
-unsigned world_count(struct world *world, enum action_type type, struct session *session,
-		     uint64_t job_id)
-{
-	unsigned count = 0;
-	for (size_t i = 0; i < world->record_count; i++)
-		count += is_push(&world->records[i], type, session, job_id);
-	return count;
-}
-
-const struct record *world_push(struct world *world, enum action_type type, struct session *session,
-				uint64_t job_id)
-{
-	for (size_t i = world->record_count; i > 0; i--)
-		if (is_push(&world->records[i - 1], type, session, job_id))
-			return &world->records[i - 1];
-	return NULL;
-}
-
-struct procpool_value record_value(const struct record *record)
-{
-	return (struct procpool_value){record->data, record->size};
-}
-
-int64_t record_int(const struct record *record, const char *key)
-{
-	int64_t number = 0;
-	assert_non_null(record);
-	assert_true(procpool_value_int(procpool_value_get(record_value(record), key), &number));
-	return number;
-}
-
-double record_double(const struct record *record, const char *key)
-{
-	double number = 0;
-	assert_non_null(record);
-	assert_true(procpool_value_double(procpool_value_get(record_value(record), key), &number));
-	return number;
 }

@@ -114,6 +114,11 @@ struct pool *world_add_pool(struct world *world, const char *name, unsigned work
 struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
 			       const char *const *functions);
 
+/* A pool that the session opens, with the next msgid; it must be allowed. Borrowed from the core:
+ * goes when the pool does. */
+struct pool *world_open_pool(struct world *world, struct session *session, unsigned workers,
+			     enum fake_kind kind, const char *const *functions);
+
 /* A session of this user; it must be allowed. */
 struct session *world_open(struct world *world, uid_t uid);
 void world_close(struct world *world, struct session *session);

@@ -47,13 +47,15 @@ static void check_runtimes(struct pool *pool)
 
 static void check_pool(struct world *world, struct pool *pool)
 {
-	uint64_t waiting = 0, running = 0, id = 0;
+	uint64_t waiting = 0, running = 0, jobs = 0, under_way = 0, id = 0;
 	unsigned workers = 0, ready = 0, idle = 0;
 	struct job *job;
 	while ((job = job_table_next(&world->core.jobs, id, &id))) {
 		if (job->function->pool != pool)
 			continue;
 		CHECK(job->queued == (!job_ended(job) && job_has_tasks(job)));
+		jobs++;
+		under_way += !job_ended(job);
 		waiting += job_ended(job) ? 0 : job_tasks_left(job);
 	}
 	struct worker *worker;
@@ -80,6 +82,8 @@ static void check_pool(struct world *world, struct pool *pool)
 		CHECK(worker->state == WORKER_IDLE);
 		idle++;
 	}
+	CHECK(pool->state != POOL_ENDED);
+	CHECK(pool->jobs == jobs && pool->jobs_under_way == under_way);
 	CHECK(pool->waiting == waiting);
 	CHECK(pool->running == running);
 	CHECK(pool->worker_count == workers);
