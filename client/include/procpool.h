@@ -240,11 +240,13 @@ struct procpool_options {
 	procpool_items_fn on_items; /* map, map_async: gets the elements as they finish; the call's
 				       value is then their number */
 	void *items_data;
+	double timeout; /* seconds that a call may run, each element of a map anew; then it is
+			   stopped and fails with PROCPOOL_ERR_TIMEOUT. 0 or less: any time */
 };
 
 /* clang-format off */
 #define PROCPOOL_OPTIONS_INIT \
-	{sizeof(struct procpool_options), NULL, {NULL, 0}, 0, false, false, false, NULL, NULL}
+	{sizeof(struct procpool_options), NULL, {NULL, 0}, 0, false, false, false, NULL, NULL, 0}
 /* clang-format on */
 
 /* ---- Blocking calls ----

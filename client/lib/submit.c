@@ -125,7 +125,7 @@ static void write_options(struct procpool_writer *w, const struct procpool_optio
 {
 	procpool_write_map(w, (size_t)(o->pool != NULL) + (o->kwargs.size > 0) +
 				      (o->chunksize > 0) + o->star + o->collect + o->detach +
-				      (o->on_items != NULL));
+				      (o->on_items != NULL) + (o->timeout > 0));
 	if (o->pool) {
 		procpool_write_string(w, "pool");
 		procpool_write_string(w, o->pool);
@@ -145,6 +145,10 @@ static void write_options(struct procpool_writer *w, const struct procpool_optio
 	}
 	write_flag(w, "detach", o->detach);
 	write_flag(w, "stream", o->on_items != NULL);
+	if (o->timeout > 0) {
+		procpool_write_string(w, "timeout");
+		procpool_write_double(w, o->timeout);
+	}
 }
 
 /* One of the four methods that run a function. */

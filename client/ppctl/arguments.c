@@ -24,6 +24,7 @@ static const struct option_text {
 	{'r', "raw", NULL, "print strings and bytes as they are, not as JSON"},
 	{'j', "json-lines", NULL, "read one JSON value a line"},
 	{'0', "null", NULL, "read strings that end with a NUL instead of a newline"},
+	{'R', "run-timeout", "SECONDS", "stop a call that runs longer"},
 	{'a', "star", NULL, "each item is an array: the arguments of one call"},
 	{'H', "halt", NULL, "stop at the first item that fails"},
 	{'n', "no-progress", NULL, "no status line, even on a terminal"},
@@ -77,6 +78,20 @@ static enum arguments_status set_timeout(struct arguments *args, const char *tex
 	return ARGUMENTS_OK;
 }
 
+static enum arguments_status set_run_timeout(struct arguments *args, const char *text,
+					     struct text *why)
+{
+	char *end;
+	errno = 0;
+	double seconds = strtod(text, &end);
+	if (end == text || *end != '\0' || errno != 0 || !isfinite(seconds) || seconds <= 0) {
+		text_addf(why, "a run timeout is a number of seconds, more than 0, not '%s'", text);
+		return ARGUMENTS_WRONG;
+	}
+	args->run_timeout = seconds;
+	return ARGUMENTS_OK;
+}
+
 static enum arguments_status set_window(struct arguments *args, const char *text, struct text *why)
 {
 	char *end;
@@ -119,6 +134,8 @@ static enum arguments_status set_option(struct arguments *args, int letter, stru
 		return set_format(args, ITEMS_JSON, why);
 	case '0':
 		return set_format(args, ITEMS_NUL, why);
+	case 'R':
+		return set_run_timeout(args, optarg, why);
 	case 'a':
 		args->star = true;
 		break;

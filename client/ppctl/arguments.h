@@ -28,7 +28,8 @@ enum item_format {
 struct arguments {
 	const char *socket; /* NULL: the places that PROTOCOL.md names */
 	bool json;
-	double timeout; /* seconds; negative: none */
+	double timeout;     /* seconds; negative: none */
+	double run_timeout; /* seconds; 0: none */
 	const char *pool;
 	bool raw;
 	bool strings;

@@ -74,6 +74,7 @@ static enum session_status apply(struct session *session, const struct call *cal
 	struct procpool_options options = PROCPOOL_OPTIONS_INIT;
 	struct procpool_call *started;
 	options.pool = session->args->pool;
+	options.timeout = session->args->run_timeout;
 	options.kwargs = procpool_writer_value(&call->kwargs);
 	out->code = procpool_apply_async(session->pp, call->function,
 					 procpool_writer_value(&call->arguments), &options, NULL,
@@ -104,18 +105,23 @@ enum exit_status command_apply(struct session *session)
 	return status;
 }
 
-static void write_submission(struct procpool_writer *w, const struct call *call, const char *pool)
+static void write_submission(struct procpool_writer *w, const struct call *call,
+			     const struct arguments *args)
 {
-	bool kwargs = call->kwargs.size > 0;
+	bool kwargs = call->kwargs.size > 0, timed = args->run_timeout > 0;
 	procpool_write_array(w, 3);
 	procpool_write_string(w, call->function);
 	procpool_write_value(w, procpool_writer_value(&call->arguments));
-	procpool_write_map(w, 1 + (pool != NULL) + kwargs);
+	procpool_write_map(w, 1 + (args->pool != NULL) + timed + kwargs);
 	procpool_write_string(w, "detach");
 	procpool_write_bool(w, true);
-	if (pool) {
+	if (args->pool) {
 		procpool_write_string(w, "pool");
-		procpool_write_string(w, pool);
+		procpool_write_string(w, args->pool);
+	}
+	if (timed) {
+		procpool_write_string(w, "timeout");
+		procpool_write_double(w, args->run_timeout);
 	}
 	if (kwargs) {
 		procpool_write_string(w, "kwargs");
@@ -172,7 +178,7 @@ enum exit_status command_async(struct session *session)
 	if (status != STATUS_OK)
 		return status;
 	procpool_writer_init(&params);
-	write_submission(&params, &call, session->args->pool);
+	write_submission(&params, &call, session->args);
 	struct procpool_outcome failed = PROCPOOL_OUTCOME_INIT;
 	failed.code = procpool_request_async(session->pp, "apply_async",
 					     procpool_writer_value(&params), NULL, NULL, &started);

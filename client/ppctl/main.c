@@ -57,9 +57,9 @@ static const char recycle_help[] =
 
 /* clang-format off */
 static const struct command commands[] = {
-	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pksr", true, 1, -1, command_apply},
-	{"async", "FUNC [ARG...]", "Submit a job, detached, and print its id", values_help, "pks", true, 1, -1, command_async},
-	{"map", "FUNC [ITEM...]", "Call a function for each item, in parallel", map_help, "psrj0aHnw", true, 1, -1, command_map},
+	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pkRsr", true, 1, -1, command_apply},
+	{"async", "FUNC [ARG...]", "Submit a job, detached, and print its id", values_help, "pkRs", true, 1, -1, command_async},
+	{"map", "FUNC [ITEM...]", "Call a function for each item, in parallel", map_help, "pRsrj0aHnw", true, 1, -1, command_map},
 	{"wait", "JOB", "Wait for a job and print its result", wait_help, "r", false, 1, 1, command_wait},
 	{"result", "JOB", "Print the result of a job that has ended", wait_help, "r", false, 1, 1, command_result},
 	{"cancel", "JOB", "Cancel a job", cancel_help, "", false, 1, 1, command_cancel},

@@ -27,7 +27,7 @@ _ppctl() {
 	local command="" operands=0 i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-S | --socket | -t | --timeout | -p | --pool | -k | --kwarg | -w | --window | -T | --state)
+		-S | --socket | -t | --timeout | -R | --run-timeout | -p | --pool | -k | --kwarg | -w | --window | -T | --state)
 			((i++))
 			;;
 		-*) ;;
@@ -54,7 +54,7 @@ _ppctl() {
 		COMPREPLY=($(compgen -W "waiting running done failed cancelled" -- "$cur"))
 		return
 		;;
-	-t | --timeout | -k | --kwarg | -w | --window)
+	-t | --timeout | -R | --run-timeout | -k | --kwarg | -w | --window)
 		return
 		;;
 	esac

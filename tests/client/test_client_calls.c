@@ -91,7 +91,9 @@ static void options_script(struct fake *fake)
 		fake, "map",
 		V("\223\241f\221\221\001\203\251chunksize\005\244star\303\246errors\247collect"));
 	fake_answer(fake, id, NO_VALUE, V("\222\222\300\005\222\201\244code\244busy\300"));
-	id = expect_params(fake, "apply_async", V("\223\241f\220\201\246detach\303"));
+	id = expect_params(fake, "apply_async",
+			   V("\223\241f\220\202\246detach\303\247timeout\313\100\004\000\000\000"
+			     "\000\000\000"));
 	fake_answer_int(fake, id, INT64_C(1) << 52);
 	id = expect_params(fake, "map_async", V("\222\241f\221\001"));
 	fake_answer_int(fake, id, 9);
@@ -124,6 +126,7 @@ static void options_are_written_as_the_protocol_says(void **state)
 
 	options = (struct procpool_options)PROCPOOL_OPTIONS_INIT;
 	options.detach = true;
+	options.timeout = 2.5;
 	assert_int_equal(procpool_submit(pp, "f", NO_VALUE, &options, &job, &out), PROCPOOL_OK);
 	assert_true(job == UINT64_C(1) << 52);
 	assert_int_equal(procpool_submit_map(pp, "f", V("\221\001"), NULL, &job, &out),

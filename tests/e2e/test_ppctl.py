@@ -118,6 +118,15 @@ def test_a_timeout_exits_4_and_cancels_what_waits(one_held):
     held.release()
 
 
+def test_a_call_that_runs_too_long_is_stopped(ppctl):
+    status, text = ppctl.failure("apply", "--run-timeout", "0.1", "demo.sleep", 60)
+    assert status == 4 and "its timeout was 0.1 s" in text
+    assert ppctl.output("apply", "-R", "60", "demo.sleep", 0) == "null\n"
+    job = ppctl.output("async", "-R", "0.1", "demo.sleep", 60).strip()
+    status, text = ppctl.failure("wait", job)
+    assert status == 4 and "its timeout was 0.1 s" in text
+
+
 # What ends it early
 
 

@@ -222,6 +222,13 @@ def test_the_timeout_is_for_all_items_together(probe, gate):
     held.release()
 
 
+def test_each_item_has_its_own_time_to_run(probe):
+    ppctl = Ppctl(probe())
+    done = ppctl.run("map", "-R", "0.3", "demo.sleep", 0.2, 0.2, 60, 0.2)
+    assert (done.returncode, done.stdout) == (1, b"null\nnull\nnull\n")
+    assert b"its timeout was 0.3 s" in done.stderr
+
+
 def test_items_refused_as_busy_are_submitted_again(daemon):
     ppctl = Ppctl(daemon(limits={"jobs_session": 3}))
     assert ppctl.output("map", "-r", "demo.echo", input=lines(range(200))) == lines(range(200)).decode()

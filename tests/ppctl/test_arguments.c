@@ -50,6 +50,7 @@ static void test_options_and_operands(void **state)
 	assert_false(args.json);
 	assert_string_equal(args.socket, "/s");
 	assert_true(args.timeout == 1.5);
+	assert_true(args.run_timeout == 0);
 	assert_int_equal(args.kwarg_count, 2);
 	assert_string_equal(args.kwargs[1], "b=2");
 	assert_int_equal(args.operand_count, 2);
@@ -66,6 +67,9 @@ static void test_options_behind_operands_where_these_are_no_data(void **state)
 			 ARGUMENTS_OK);
 	assert_true(args.timeout == 3);
 	assert_int_equal(args.operand_count, 1);
+	assert_int_equal(parse(&args, "R", false, WORDS("--run-timeout", "0.5"), &why),
+			 ARGUMENTS_OK);
+	assert_true(args.run_timeout == 0.5);
 }
 
 static void test_wrong_options_are_named(void **state)
@@ -80,6 +84,12 @@ static void test_wrong_options_are_named(void **state)
 	assert_refused("t", WORDS("-t", "soon"), "a timeout is a number of seconds, not 'soon'");
 	assert_refused("t", WORDS("-t", "-1"), "a timeout is a number of seconds, not '-1'");
 	assert_refused("t", WORDS("-t", "nan"), "a timeout is a number of seconds, not 'nan'");
+	assert_refused("R", WORDS("-R", "0"),
+		       "a run timeout is a number of seconds, more than 0, not '0'");
+	assert_refused("R", WORDS("--run-timeout", "soon"),
+		       "a run timeout is a number of seconds, more than 0, not 'soon'");
+	assert_refused("R", WORDS("-R", "inf"),
+		       "a run timeout is a number of seconds, more than 0, not 'inf'");
 	assert_refused("t", WORDS("-t", "1e999"), "a timeout is a number of seconds, not '1e999'");
 	assert_refused("k", WORDS("-k", "=1"), "a named argument is NAME=ARG, not '=1'");
 	assert_refused("k", WORDS("-k", "a"), "a named argument is NAME=ARG, not 'a'");
