@@ -75,6 +75,12 @@ static inline bool channel_is_own_process(const struct channel *channel)
 void channel_start_runtime(struct server *server, struct runtime *runtime);
 void channel_start_worker(struct server *server, struct worker *worker);
 
+/* For these: a channel without an end, NULL without memory; and the daemon's end of its socket,
+ * which it takes over. */
+struct channel *channel_create(struct server *server, struct runtime *runtime,
+			       struct worker *worker);
+void channel_watch(struct channel *channel, int fd);
+
 /* End of file for the other side. */
 void channel_shut(struct channel *channel);
 void channel_kill(struct channel *channel);
