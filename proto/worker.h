@@ -22,4 +22,5 @@ enum worker_message {
 	MSG_FORKED = 22,   /* [22, worker, pid] */
 	MSG_EXITED = 23,   /* [23, worker, {exit_status or signal, rusage}] */
 	MSG_PROGRESS = 24, /* [24, seq, index, value] */
+	MSG_STALE = 25,    /* [25, path] */
 };

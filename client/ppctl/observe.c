@@ -72,6 +72,7 @@ enum exit_status command_pools(struct session *session)
 		{"restarts", "RESTARTS", COLUMN_NUMBER},
 		{"runtime", "RUNTIME", COLUMN_TEXT},
 		{"generation", "GENERATION", COLUMN_NUMBER},
+		{"stale", "STALE", COLUMN_TEXT},
 		{"modules", "MODULES", COLUMN_TEXT},
 		{"error", "ERROR", COLUMN_ERROR},
 	};

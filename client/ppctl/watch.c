@@ -80,11 +80,11 @@ static void write_event(struct text *out, struct procpool_value event)
 	static const struct {
 		const char *before, *key;
 	} fields[] = {
-		{"", "event"},    {" ", "job"},           {" ", "function"},
-		{" pid ", "pid"}, {" worker ", "worker"}, {" pool ", "pool"},
-		{" ", "state"},   {" signal ", "signal"}, {" status ", "exit_status"},
-		{" ", "lost"},    {" ", "error"},         {" element ", "index"},
-		{": ", "value"},
+		{"", "event"},          {" ", "job"},           {" ", "function"},
+		{" pid ", "pid"},       {" worker ", "worker"}, {" pool ", "pool"},
+		{" ", "state"},         {" signal ", "signal"}, {" status ", "exit_status"},
+		{" ", "lost"},          {" stale: ", "stale"},  {" ", "error"},
+		{" element ", "index"}, {": ", "value"},
 	};
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
 		write_field(out, fields[i].before, event, fields[i].key);

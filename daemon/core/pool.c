@@ -78,6 +78,11 @@ const char *pool_state_name(const struct pool *pool)
 	return pool->ready_count > 0 ? "ready" : "starting";
 }
 
+bool pool_is_stale(const struct pool *pool)
+{
+	return pool->serving && pool->serving->stale;
+}
+
 bool pool_has_processes(const struct pool *pool)
 {
 	const struct runtime *runtime;

@@ -86,6 +86,9 @@ bool pool_is_searched(const struct pool *pool, const struct session *session);
 /* "starting", "ready", "failing", "closed" or "ended". */
 const char *pool_state_name(const struct pool *pool);
 
+/* Whether a file that the code that serves was loaded from has changed. */
+bool pool_is_stale(const struct pool *pool);
+
 /* Whether there is a worker or a runtime's process, or one is being started. */
 bool pool_has_processes(const struct pool *pool);
 

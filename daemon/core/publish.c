@@ -152,7 +152,8 @@ void publish_pool(struct pool *pool)
 	struct procpool_writer w;
 	procpool_writer_init(&w);
 	bool failing = pool->failure.value.size > 0;
-	procpool_write_map(&w, failing ? 5 : 4);
+	bool stale = pool_is_stale(pool);
+	procpool_write_map(&w, 4U + failing + stale);
 	procpool_write_string(&w, "event");
 	procpool_write_string(&w, "pool");
 	procpool_write_string(&w, "pool");
@@ -161,6 +162,10 @@ void publish_pool(struct pool *pool)
 	procpool_write_string(&w, pool_state_name(pool));
 	procpool_write_string(&w, "generation");
 	procpool_write_uint(&w, pool->generation);
+	if (stale) {
+		procpool_write_string(&w, "stale");
+		procpool_write_bool(&w, true);
+	}
 	if (failing) {
 		procpool_write_string(&w, "error");
 		procpool_write_value(&w, span_value(pool->failure.value));

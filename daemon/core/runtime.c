@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/core.h"
+#include "core/publish.h"
 
 #define LOAD_TIMEOUT_US (60 * UINT64_C(1000000))
 /* From being asked for a worker, or telling of the one before, to telling of it. */
@@ -121,6 +122,16 @@ void runtime_exited(struct runtime *runtime, struct outcome error, bool transien
 	runtime_step(runtime, RUNTIME_EXIT);
 	clear_deadline(runtime);
 	pool_runtime_gone(runtime, error, was_starting, transient, now_us);
+}
+
+bool runtime_stale(struct runtime *runtime)
+{
+	if (runtime->stale)
+		return false;
+	runtime->stale = true;
+	if (runtime == runtime->pool->serving)
+		publish_pool(runtime->pool);
+	return true;
 }
 
 void runtime_leaves(struct runtime *runtime, uint64_t now_us)

@@ -64,6 +64,7 @@ struct runtime {
 	unsigned unforked_count; /* those that the spawner was asked for, and has not told of */
 	unsigned futile_count;   /* ended for nothing (restart.h) */
 	uint64_t ready_us;       /* when its first worker was; 0: none was */
+	bool stale;              /* what it has loaded is not what is installed now */
 	struct timer deadline;   /* by when it has to have loaded, forked, or to be gone */
 
 	struct function_table functions; /* what it has loaded, until it serves */
@@ -97,6 +98,9 @@ struct worker *runtime_hello(struct runtime *runtime, struct runtime_abilities a
 			     uint64_t now_us);
 bool runtime_loaded(struct runtime *runtime, struct procpool_value functions, uint64_t now_us);
 void runtime_exited(struct runtime *runtime, struct outcome error, bool transient, uint64_t now_us);
+
+/* A file that it has loaded has changed since. Whether that is new. */
+bool runtime_stale(struct runtime *runtime);
 
 /*
  * Its first process has ended its channel or said that it failed: it has a moment to exit by

@@ -48,7 +48,7 @@ void observe_pools(const struct server *server, const struct session *session,
 		const struct outcome *failure = &pool->failure;
 		if (!pool_is_visible(pool, session))
 			continue;
-		procpool_write_map(w, 12);
+		procpool_write_map(w, 13);
 		write_key_string(w, "name", pool->spec->name);
 		write_key_uint(w, "workers", pool->ready_count);
 		write_key_uint(w, "waiting", pool->waiting);
@@ -67,6 +67,8 @@ void observe_pools(const struct server *server, const struct session *session,
 			procpool_write_string(w, *module);
 		write_key_uint(w, "restarts", pool->restarts);
 		write_key_uint(w, "generation", pool->generation);
+		procpool_write_string(w, "stale");
+		procpool_write_bool(w, pool_is_stale(pool));
 		procpool_write_string(w, "session");
 		if (pool->owner)
 			procpool_write_uint(w, pool->owner->id);

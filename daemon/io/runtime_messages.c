@@ -266,6 +266,21 @@ static const char *handle_log(struct channel *channel, const struct message *mes
 	return NULL;
 }
 
+static const char *handle_stale(struct channel *channel, const struct message *message)
+{
+	const char *path;
+	size_t size;
+	if (!channel_is_own_process(channel) || !channel->loaded ||
+	    !procpool_value_string(message->elements[0], &path, &size))
+		return "sent a malformed notice of a change";
+	const char *name = channel->pool->spec->name;
+	if (runtime_stale(channel->runtime))
+		log_info("pool %s: %.*s has changed since it was loaded; 'ppctl recycle %s' loads "
+			 "it anew",
+			 name, (int)(size < 1024 ? size : 1024), path, name);
+	return NULL;
+}
+
 /* ---- a spawner about its workers ---- */
 
 /* The forked worker that a spawner speaks of. */
@@ -324,7 +339,7 @@ static const struct {
 	{MSG_READY, 0, handle_ready},       {MSG_HELLO, 1, handle_hello},
 	{MSG_FAILED, 1, handle_failed},     {MSG_LOG, 2, handle_log},
 	{MSG_FORKED, 2, handle_forked},     {MSG_EXITED, 2, handle_exited},
-	{MSG_PROGRESS, 3, handle_progress},
+	{MSG_PROGRESS, 3, handle_progress}, {MSG_STALE, 1, handle_stale},
 };
 
 const char *runtime_message(struct channel *channel, const struct frame *frame)

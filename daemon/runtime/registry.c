@@ -143,7 +143,8 @@ static int add_function(struct registry *registry, const struct module *module,
 }
 
 /* Takes path over, also on failure. */
-static int add_module(struct registry *registry, const struct procpool_module *exported, char *path)
+static int add_module(struct registry *registry, const struct procpool_module *exported, char *path,
+		      struct file_state state)
 {
 	struct module **modules = reallocarray(registry->modules, registry->module_count + 1,
 					       sizeof(struct module *));
@@ -155,7 +156,7 @@ static int add_module(struct registry *registry, const struct procpool_module *e
 		free(path);
 		return refuse_memory(registry);
 	}
-	*module = (struct module){.exported = exported, .path = path};
+	*module = (struct module){.exported = exported, .path = path, .state = state};
 	registry->modules[registry->module_count++] = module;
 	for (size_t i = 0; i < exported->function_count; i++)
 		if (add_function(registry, module, &exported->functions[i]) < 0)
@@ -181,7 +182,7 @@ static char *find_in(const char *directories, const char *name)
 	return NULL;
 }
 
-static char *find(struct registry *registry, const char *name)
+char *registry_find_file(struct registry *registry, const char *name)
 {
 	if (strchr(name, '/'))
 		return strdup(name);
@@ -226,15 +227,16 @@ static const struct procpool_module *open_module(struct registry *registry, cons
 
 int registry_load(struct registry *registry, const char *name)
 {
-	char *path = find(registry, name);
+	char *path = registry_find_file(registry, name);
 	if (!path)
 		return registry->error ? -1 : refuse_memory(registry);
+	struct file_state state = file_state_of(path);
 	const struct procpool_module *exported = open_module(registry, path);
 	if (!exported) {
 		free(path);
 		return -1;
 	}
-	return add_module(registry, exported, path);
+	return add_module(registry, exported, path, state);
 }
 
 int registry_load_value(struct registry *registry, struct procpool_value name)

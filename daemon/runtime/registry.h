@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "procpool/module.h"
+#include "runtime/loaded_files.h"
 
 #define REGISTRY_NAME_MAX      127U /* of a module, and of a function in it */
 #define REGISTRY_DOC_MAX       1023U
@@ -25,6 +26,7 @@ struct function {
 struct module {
 	const struct procpool_module *exported;
 	char *path;
+	struct file_state state; /* of its file, before it was loaded */
 };
 
 struct registry {
@@ -46,7 +48,10 @@ void registry_fini(struct registry *registry);
  */
 int registry_load(struct registry *registry, const char *name);
 
-/* The same for a name as it came in a message. */
+/* Where a module of that name is found, to be freed. NULL: registry->error says why. */
+char *registry_find_file(struct registry *registry, const char *name);
+
+/* As registry_load(), for a name as it came in a message. */
 int registry_load_value(struct registry *registry, struct procpool_value name);
 
 /* The function of that name, or NULL. */

@@ -17,6 +17,7 @@
 #include "proto/worker.h"
 #include "runtime/channel.h"
 #include "runtime/children.h"
+#include "runtime/loaded_files.h"
 #include "runtime/preload.h"
 #include "runtime/printed.h"
 #include "runtime/process.h"
@@ -30,6 +31,7 @@ struct spawner {
 	struct registry registry; /* empty where workers load after the fork */
 	struct children children;
 	int signal_fd; /* SIGCHLD */
+	struct loaded_files files;
 	int worker_status;
 	bool is_worker; /* this process is a forked worker that has ended */
 };
@@ -198,6 +200,7 @@ static int handle_fork(struct spawner *spawner, uint32_t worker)
 	if (pid == 0) {
 		spawner->is_worker = true;
 		spawner->signal_fd = -1; /* closed with all others */
+		spawner->files.fd = -1;
 		spawner->worker_status = be_worker(spawner, worker, self, fds);
 		return CHANNEL_EOF;
 	}
@@ -249,17 +252,73 @@ static int handle_input(struct spawner *spawner)
 	return r;
 }
 
+/* Says it if a file has changed, once: what follows would be no news. */
+static int check_files(struct spawner *spawner)
+{
+	const char *path = loaded_files_changed(&spawner->files);
+	if (!path)
+		return 0;
+	struct procpool_writer w = message(MSG_STALE, 2);
+	procpool_write_string(&w, path);
+	loaded_files_fini(&spawner->files);
+	return send_message(spawner, &w);
+}
+
+/* Where workers load after the fork: what they will find now. */
+static int watch_configured(struct spawner *spawner)
+{
+	struct procpool_iter it = procpool_iter(spawner->settings.modules);
+	struct procpool_value module;
+	int r = 0;
+	while (r == 0 && procpool_iter_next(&it, &module)) {
+		const void *bytes;
+		size_t size;
+		if (!procpool_value_bytes(module, &bytes, &size))
+			continue;
+		char *name = strndup(bytes, size);
+		char *path = name ? registry_find_file(&spawner->registry, name) : NULL;
+		if (path)
+			r = loaded_files_add(&spawner->files, path, file_state_of(path));
+		free(path);
+		free(name);
+	}
+	return r;
+}
+
+/* Watches the files of the modules, where the system can. */
+static int watch_files(struct spawner *spawner)
+{
+	const struct registry *registry = &spawner->registry;
+	int r = loaded_files_init(&spawner->files);
+	for (size_t i = 0; r == 0 && i < registry->module_count; i++)
+		r = loaded_files_add(&spawner->files, registry->modules[i]->path,
+				     registry->modules[i]->state);
+	if (r == 0 && registry->module_count == 0)
+		r = watch_configured(spawner);
+	/* What has changed while it was loaded. */
+	if (r == 0)
+		return check_files(spawner);
+	loaded_files_fini(&spawner->files);
+	return send_log(spawner, "debug", "cannot watch the files of the modules: %s",
+			strerror(-r));
+}
+
 /* 0: the channel has ended, or this process is a worker that has; or negative errno. */
 static int serve(struct spawner *spawner)
 {
 	struct pollfd fds[] = {
 		{.fd = spawner->channel.fd, .events = POLLIN},
 		{.fd = spawner->signal_fd, .events = POLLIN},
+		{.fd = spawner->files.fd, .events = POLLIN},
 	};
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			return -errno;
 		int r = fds[1].revents ? reap(spawner) : 0;
+		if (r == 0 && fds[2].revents) {
+			r = check_files(spawner);
+			fds[2].fd = spawner->files.fd;
+		}
 		if (r == 0 && fds[0].revents)
 			r = handle_input(spawner);
 		if (r < 0 || r == CHANNEL_EOF)
@@ -349,6 +408,7 @@ static void spawner_fini(struct spawner *spawner)
 {
 	if (spawner->signal_fd >= 0)
 		close(spawner->signal_fd);
+	loaded_files_fini(&spawner->files);
 	children_fini(&spawner->children);
 	registry_fini(&spawner->registry);
 	settings_fini(&spawner->settings);
@@ -357,13 +417,15 @@ static void spawner_fini(struct spawner *spawner)
 
 int spawner_run(int resume_fd)
 {
-	struct spawner spawner = {.signal_fd = -1};
+	struct spawner spawner = {.signal_fd = -1, .files = {.fd = -1}};
 	registry_init(&spawner.registry);
 	int r = channel_init(&spawner.channel, WORKER_FD, true);
 	if (r == 0)
 		r = resume_fd >= 0 ? resume(&spawner, resume_fd) : begin(&spawner);
 	if (r == 0)
 		r = watch_children(&spawner);
+	if (r == 0)
+		r = watch_files(&spawner);
 	if (r == 0)
 		r = serve(&spawner);
 	bool failed = r < 0 && r != -EPIPE;

@@ -225,6 +225,51 @@ def test_only_the_administrator_may_recycle(versioned):
     assert server.connect().call("recycle", "p")["generation"] == 2
 
 
+@pytest.fixture
+def watched(versioned):
+    """A daemon that watches the module's file, and a client that is told of events."""
+    client = versioned().connect()
+    client.call("subscribe", {})
+    assert pool_row(client)["stale"] is False
+    return client
+
+
+@pytest.mark.parametrize("how", ["rename", "write"])
+def test_a_module_that_is_installed_anew_marks_its_pool_stale(watched, module, how):
+    if how == "rename":
+        module.install(2)
+    else:
+        # What is mapped must not be written to: the old file goes first.
+        os.unlink(module.path)
+        shutil.copy(f"{BUILD}/tests/e2e/version2.so", module.path)
+    event = watched.event("pool", stale=True)
+    assert (event["pool"], event["state"], event["generation"]) == ("p", "ready", 1)
+    assert pool_row(watched)["stale"] is True
+    assert watched.call("apply", "version.number", []) == 1
+    watched.call("recycle", "p")
+    assert "stale" not in watched.event("pool", generation=2)
+    assert pool_row(watched)["stale"] is False
+    module.install(1)
+    watched.event("pool", stale=True, generation=2)
+
+
+def test_the_log_tells_once_how_to_load_a_stale_pool_anew(versioned, module):
+    server = versioned()
+    client = server.connect()
+    for version in (2, 1, 2):
+        module.install(version)
+        eventually(lambda: pool_row(client)["stale"])
+    assert server.stderr().count(f"{module.path} has changed since it was loaded; 'ppctl recycle p' loads it anew") == 1
+
+
+def test_a_file_that_is_read_or_that_is_another_marks_nothing(watched, module):
+    module.path.read_bytes()
+    shutil.copy(module.path, module.path.with_name("other.so"))
+    watched.call("apply", "version.number", [])
+    assert not [m for m in watched.quiet() if m[1] == "event" and m[2][0]["event"] == "pool"]
+    assert pool_row(watched)["stale"] is False
+
+
 def test_ppctl_recycles_and_prints_the_generation(versioned, module):
     ppctl = Ppctl(versioned())
     module.install(2)

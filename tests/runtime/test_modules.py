@@ -2,11 +2,13 @@
 """What the runtime says of modules that it cannot load, and how loaded ones begin and end."""
 
 import os
+import resource
+import shutil
 import subprocess
 
 import pytest
 
-from driver import FAILED, JOB, READY, RUNTIME, TEST_MODULES, Spawner
+from driver import FAILED, JOB, LOG, READY, RUNTIME, STALE, TEST_MODULES, Spawner
 
 
 def path_of(name):
@@ -182,6 +184,37 @@ def test_log_lines_come_from_any_thread():
     worker.logs.clear()
     assert worker.apply("lifecycle.log_from_thread") is None
     assert worker.logs == [["warning", "from a thread"]]
+    spawner.close()
+
+
+@pytest.mark.parametrize("name", ["values", "threaded"])
+def test_file_that_changes_is_told_once(tmp_path, name):
+    """Also of modules that workers load after the fork."""
+    module, new = tmp_path / f"{name}.so", tmp_path / "new"
+    shutil.copy(path_of(name), module)
+    spawner = Spawner(["demo", str(module)])
+    spawner.ready()
+    spawner.fork().ready()  # from here on the files are watched
+    shutil.copy(path_of(name), new)
+    os.rename(new, module)
+    assert spawner.expect(STALE) == [STALE, str(module)]
+    os.utime(module)
+    shutil.copy(path_of(name), module)
+    worker = spawner.fork().ready()
+    assert not [link for fd in os.listdir(f"/proc/{worker.pid}/fd")
+                if "inotify" in (link := os.readlink(f"/proc/{worker.pid}/fd/{fd}"))]
+    assert spawner.close() == 0
+
+
+def test_module_is_served_where_nothing_can_be_watched():
+    """As where no descriptor is left when it would be: 0 to 3 and the one for signals are there."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    spawner = Spawner(["demo"], limits=[(resource.RLIMIT_NOFILE, (5, hard))])
+    assert "demo.inc" in spawner.ready()
+    said = spawner.messages() or (spawner.read() and spawner.messages())
+    assert said == [[LOG, "debug", "cannot watch the files of the modules: Too many open files"]]
+    resource.prlimit(spawner.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    assert spawner.fork().ready().apply("demo.inc", 1) == 2
     spawner.close()
 
 
