@@ -3,7 +3,6 @@
  * How tasks and jobs end: what workers answer, what is lost with them, and what then becomes of the
  * job. core_end_job() is the only way out of waiting and running, so that each job has one outcome.
  */
-#include <assert.h>
 #include <errno.h>
 
 #include "core/core.h"
@@ -18,7 +17,7 @@
 /* Bytes that a message needs around a job's value. */
 #define ENVELOPE_BYTES 512
 
-static void free_job(struct core *core, struct job *job)
+void core_free_job(struct core *core, struct job *job)
 {
 	struct session *session = job->session;
 	core_release_function(core, job->function);
@@ -28,78 +27,6 @@ static void free_job(struct core *core, struct job *job)
 	job_table_remove(&core->jobs, job->id);
 	job_destroy(job);
 	core_session_unref(core, session);
-}
-
-/* ---- keeping what has finished ---- */
-
-static uint64_t kept_bytes(const struct job *job)
-{
-	return job->outcome.value.size + JOB_KEPT_BYTES;
-}
-
-void core_forget_job(struct core *core, struct job *job)
-{
-	struct user *user = job->session->user;
-	assert(job->kept);
-	job->kept = false;
-	core->kept_count--;
-	core->forgotten_bytes += kept_bytes(job);
-	TAILQ_REMOVE(&user->kept, job, in_queue);
-	TAILQ_REMOVE(&job->session->kept, job, in_session);
-	account_release(&job->session->account, RESOURCE_RETAINED_BYTES, kept_bytes(job));
-	if (TAILQ_EMPTY(&user->kept))
-		timer_heap_clear(&core->timers, &user->retention_timer);
-	if (job->assigned == 0)
-		free_job(core, job);
-}
-
-/* Room for so many bytes more, where need be made by forgetting the oldest. */
-static bool charge_kept(struct core *core, struct session *session, uint64_t bytes)
-{
-	while (account_charge(&session->account, RESOURCE_RETAINED_BYTES, bytes)) {
-		const struct account_limit *limit = &core->session_limits[RESOURCE_RETAINED_BYTES];
-		bool session_full =
-			session->account.used[RESOURCE_RETAINED_BYTES] + bytes > limit->value;
-		struct job *oldest =
-			TAILQ_FIRST(session_full ? &session->kept : &session->user->kept);
-		if (!oldest)
-			return false;
-		core_forget_job(core, oldest);
-	}
-	return true;
-}
-
-static bool keep_job(struct core *core, struct job *job, uint64_t now_us)
-{
-	struct user *user = job->session->user;
-	if (core->stopping || !charge_kept(core, job->session, kept_bytes(job)))
-		return false;
-	blob_unref(job->request);
-	job->request = NULL;
-	job->kept = true;
-	core->kept_count++;
-	if (TAILQ_EMPTY(&user->kept))
-		timer_heap_set(&core->timers, &user->retention_timer,
-			       now_us + core->limits.retained_seconds * 1000000);
-	TAILQ_INSERT_TAIL(&user->kept, job, in_queue);
-	TAILQ_INSERT_TAIL(&job->session->kept, job, in_session);
-	return true;
-}
-
-void core_expire_kept(struct core *core, struct user *user, uint64_t now_us)
-{
-	uint64_t age_us = core->limits.retained_seconds * 1000000;
-	struct job *job, *next;
-	/* With the last of them, the user may go. */
-	for (job = TAILQ_FIRST(&user->kept); job; job = next) {
-		next = TAILQ_NEXT(job, in_queue);
-		if (job->since_us + age_us > now_us) {
-			timer_heap_set(&core->timers, &user->retention_timer,
-				       job->since_us + age_us);
-			return;
-		}
-		core_forget_job(core, job);
-	}
 }
 
 /* ---- the end of a job ---- */
@@ -196,9 +123,9 @@ unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
 
 	if (job->async && !job->outcome.value.blob)
 		job->outcome.value = span_hold(job->outcome.value);
-	bool kept = job->async && job->outcome.value.size > 0 && keep_job(core, job, now_us);
+	bool kept = job->async && job->outcome.value.size > 0 && core_keep_job(core, job, now_us);
 	if (!kept && job->assigned == 0)
-		free_job(core, job);
+		core_free_job(core, job);
 	return running;
 }
 
@@ -461,7 +388,7 @@ static void end_answer(struct core *core, struct worker *worker, struct chunk *c
 	if (worker->tasks >= worker->tasks_max)
 		policy_check_worker(worker, now_us);
 	if (job->assigned == 0 && job_ended(job) && !job->kept)
-		free_job(core, job);
+		core_free_job(core, job);
 	settle_worker(worker, now_us);
 	core_mark_dirty(core, worker->pool);
 }
@@ -595,7 +522,7 @@ static void lose_chunk(struct core *core, struct worker *worker, struct chunk *c
 	}
 	worker_forget(worker, chunk);
 	if (job->assigned == 0 && job_ended(job) && !job->kept)
-		free_job(core, job);
+		core_free_job(core, job);
 }
 
 void core_worker_lost(struct core *core, struct worker *worker, const struct outcome *error,

@@ -294,6 +294,10 @@ void core_close_sessions(struct core *core, uint64_t now_us);
 /* One job less refers to a function. */
 void core_release_function(struct core *core, struct function *function);
 
+/* A job that has ended, and that no worker has anything of, is gone with its struct. */
+void core_free_job(struct core *core, struct job *job);
+/* Keeps a job that has ended. False: there is no room for it. */
+bool core_keep_job(struct core *core, struct job *job, uint64_t now_us);
 /* A kept job is not kept any longer. */
 void core_forget_job(struct core *core, struct job *job);
 /* Forgets what a user's kept jobs have exceeded their time. */
