@@ -31,20 +31,24 @@ void core_free_job(struct core *core, struct job *job)
 
 /* ---- the end of a job ---- */
 
-static void recall_from(struct core *core, struct worker *worker, struct job *job, bool drop,
+/* Returns whether there was anything. */
+static bool recall_from(struct core *core, struct worker *worker, struct job *job, bool drop,
 			uint64_t now_us)
 {
 	uint32_t end = worker->next_seq;
+	bool any = false;
 	for (uint32_t seq = worker->oldest_seq; seq != end && worker->pending > 0; seq++) {
 		struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
 		if (!chunk->pending || chunk->seq != seq || chunk->job != job)
 			continue;
+		any = true;
 		/* It stays dropped where taking back another ended the job. */
 		chunk->dropped |= drop;
 		/* Of one that has gone, core_worker_lost() knows what to take back. */
 		if (worker->state != WORKER_LOST)
 			core_take_back(core, worker, chunk, now_us);
 	}
+	return any;
 }
 
 unsigned core_recall(struct core *core, struct job *job, bool drop, uint64_t now_us)
@@ -56,8 +60,8 @@ unsigned core_recall(struct core *core, struct job *job, bool drop, uint64_t now
 	if (job->assigned == 0)
 		return 0;
 	TAILQ_FOREACH (worker, &job->function->pool->workers, in_pool) {
-		recall_from(core, worker, job, drop, now_us);
-		if (drop && stop_unwanted(worker, job, now_us))
+		bool any = recall_from(core, worker, job, drop, now_us);
+		if (drop && any && stop_unwanted(worker, job, now_us))
 			running++;
 	}
 	return running;
