@@ -69,6 +69,14 @@ void process_settings_add_cpu(struct process_settings *settings, unsigned cpu)
 	settings->cpus[cpu / 64] |= UINT64_C(1) << cpu % 64;
 }
 
+unsigned process_settings_cpus(const struct process_settings *settings)
+{
+	unsigned count = 0;
+	for (size_t i = 0; i < PROCESS_CPUS_MAX / 64; i++)
+		count += (unsigned)__builtin_popcountll(settings->cpus[i]);
+	return count;
+}
+
 int process_settings_find_limit(const char *name, size_t size)
 {
 	static const struct {

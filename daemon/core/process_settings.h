@@ -61,3 +61,5 @@ int process_settings_find_limit(const char *name, size_t size);
 
 /* Processor 0 to PROCESS_CPUS_MAX - 1 is one of those that may be used. */
 void process_settings_add_cpu(struct process_settings *settings, unsigned cpu);
+/* How many these are; 0: as many as the daemon's. */
+unsigned process_settings_cpus(const struct process_settings *settings);

@@ -27,8 +27,10 @@ static void start_failed(struct channel *channel, const char *what, int error)
 /* A worker's share of the processors. */
 static unsigned threads_per_worker(const struct server *server, const struct pool *pool)
 {
-	unsigned threads = server->cpus / pool->max;
-	return threads > 0 ? threads : 1;
+	unsigned cpus = process_settings_cpus(&pool->spec->process);
+	if (cpus == 0 || cpus > server->cpus)
+		cpus = server->cpus;
+	return cpus > pool->max ? cpus / pool->max : 1;
 }
 
 static void start_process(struct channel *channel)

@@ -82,9 +82,23 @@ static void test_processors_are_bits(void **state)
 	assert_true(settings.cpus[PROCESS_CPUS_MAX / 64 - 1] == UINT64_C(1) << 63);
 }
 
+static void test_processors_are_counted(void **state)
+{
+	struct process_settings settings = {0};
+	(void)state;
+	assert_int_equal(process_settings_cpus(&settings), 0);
+	process_settings_add_cpu(&settings, 0);
+	process_settings_add_cpu(&settings, 63);
+	process_settings_add_cpu(&settings, 64);
+	process_settings_add_cpu(&settings, 64);
+	process_settings_add_cpu(&settings, PROCESS_CPUS_MAX - 1);
+	assert_int_equal(process_settings_cpus(&settings), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_processors_are_counted),
 		cmocka_unit_test(test_settings_keep_copies_of_what_they_are_given),
 		cmocka_unit_test(test_a_variable_is_set_once_and_there_is_an_end_to_them),
 		cmocka_unit_test(test_processors_are_bits),
