@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* recycle: what changes a pool, and answers when it has. */
+/* recycle, scale, pause, resume, drain and kill: what changes pools and workers. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arguments.h"
 #include "command.h"
 #include "json_write.h"
 #include "print.h"
 
-/* Calls a method with the pool that is the operand. STATUS_OK: *out is the answer; errors are
- * reported here. */
+/* Calls a method. STATUS_OK: *out is the answer; errors are reported here. */
 static enum exit_status request(struct session *session, const char *method,
-				struct procpool_outcome *out)
+				struct procpool_writer *params, struct procpool_outcome *out)
 {
-	struct procpool_writer params;
-	procpool_writer_init(&params);
-	procpool_write_array(&params, 1);
-	procpool_write_string(&params, session->args->operands[0]);
 	enum session_status end =
-		session_request(session, method, procpool_writer_value(&params), out);
-	procpool_writer_fini(&params);
+		session_request(session, method, procpool_writer_value(params), out);
+	procpool_writer_fini(params);
 	if (end != SESSION_OK)
 		return session_end(session, end);
 	if (out->code == PROCPOOL_OK)
@@ -23,10 +23,40 @@ static enum exit_status request(struct session *session, const char *method,
 	return error_report(NULL, out, session->args->json);
 }
 
+/* Calls a method whose success says all; what it answers is for programs. */
+static enum exit_status order(struct session *session, const char *method,
+			      struct procpool_writer *params)
+{
+	struct procpool_outcome outcome = PROCPOOL_OUTCOME_INIT;
+	enum exit_status status = request(session, method, params, &outcome);
+	if (status == STATUS_OK && session->args->json)
+		print_result(&session->output.pending, outcome.value, false);
+	procpool_outcome_fini(&outcome);
+	return status;
+}
+
+/* Begins params that start with the operand: a pool. */
+static void begin_params(const struct session *session, struct procpool_writer *params,
+			 unsigned count)
+{
+	procpool_writer_init(params);
+	procpool_write_array(params, count);
+	procpool_write_string(params, session->args->operands[0]);
+}
+
+static enum exit_status order_pool(struct session *session, const char *method)
+{
+	struct procpool_writer params;
+	begin_params(session, &params, 1);
+	return order(session, method, &params);
+}
+
 enum exit_status command_recycle(struct session *session)
 {
 	struct procpool_outcome outcome = PROCPOOL_OUTCOME_INIT;
-	enum exit_status status = request(session, "recycle", &outcome);
+	struct procpool_writer params;
+	begin_params(session, &params, 1);
+	enum exit_status status = request(session, "recycle", &params, &outcome);
 	struct procpool_value shown = outcome.value;
 	if (status == STATUS_OK && !session->args->json)
 		shown = procpool_value_get(outcome.value, "generation");
@@ -34,4 +64,80 @@ enum exit_status command_recycle(struct session *session)
 		print_result(&session->output.pending, shown, false);
 	procpool_outcome_fini(&outcome);
 	return status;
+}
+
+enum exit_status command_pause(struct session *session)
+{
+	return order_pool(session, "pause");
+}
+
+enum exit_status command_resume(struct session *session)
+{
+	return order_pool(session, "resume");
+}
+
+/* The daemon watches the time, as of wait. */
+enum exit_status command_drain(struct session *session)
+{
+	struct procpool_writer params;
+	double seconds = session->args->timeout;
+	begin_params(session, &params, seconds < 0 ? 1 : 2);
+	if (seconds >= 0)
+		procpool_write_double(&params, seconds);
+	if (session->deadline_ms >= 0)
+		session->deadline_ms += 5000;
+	return order(session, "drain", &params);
+}
+
+/* A number up to the end of the text or a '-', which *ret_end then points to. */
+static bool read_number(const char *text, long *ret, const char **ret_end)
+{
+	char *end;
+	errno = 0;
+	*ret = strtol(text, &end, 10);
+	*ret_end = end;
+	return *text >= '0' && *text <= '9' && errno == 0 && (*end == '\0' || *end == '-');
+}
+
+static enum exit_status wrong_number(const struct session *session, const char *what)
+{
+	return error_print(STATUS_USAGE, session->args->json, "usage", "%s is not %s",
+			   session->args->operands[session->args->operand_count - 1], what);
+}
+
+enum exit_status command_scale(struct session *session)
+{
+	const char *text = session->args->operands[1], *end;
+	struct procpool_writer params;
+	long min, max;
+	bool ok = read_number(text, &min, &end);
+	bool range = ok && *end == '-';
+	if (range)
+		ok = read_number(end + 1, &max, &end) && *end == '\0';
+	if (!ok)
+		return wrong_number(session, "a number of workers, or two as in 2-8");
+	begin_params(session, &params, 2);
+	if (range) {
+		procpool_write_map(&params, 2);
+		procpool_write_string(&params, "min");
+		procpool_write_int(&params, min);
+		procpool_write_string(&params, "max");
+		procpool_write_int(&params, max);
+	} else {
+		procpool_write_int(&params, min);
+	}
+	return order(session, "scale", &params);
+}
+
+enum exit_status command_kill(struct session *session)
+{
+	struct procpool_writer params;
+	const char *end;
+	long pid;
+	if (!read_number(session->args->operands[0], &pid, &end) || *end != '\0' || pid == 0)
+		return wrong_number(session, "the pid of a worker");
+	procpool_writer_init(&params);
+	procpool_write_array(&params, 1);
+	procpool_write_int(&params, pid);
+	return order(session, "kill", &params);
 }

@@ -132,6 +132,16 @@ static void write_details(struct text *out, struct procpool_value error)
 	write_names(out, "  pools: ", procpool_value_get(error, "pools"), "\n");
 }
 
+/* What to do about it, or NULL. */
+static const char *hint_of(const struct procpool_outcome *outcome)
+{
+	/* Without a state it is a pool that is not ready. */
+	if (outcome->code == PROCPOOL_ERR_NOT_READY &&
+	    procpool_value_get(outcome->error, "state").size == 0)
+		return NULL;
+	return rule_of(outcome->code)->hint;
+}
+
 void error_write(struct text *out, const char *about, const struct procpool_outcome *outcome)
 {
 	const char *message;
@@ -145,7 +155,7 @@ void error_write(struct text *out, const char *about, const struct procpool_outc
 	text_add(out, message, size);
 	text_add_char(out, '\n');
 	write_details(out, outcome->error);
-	const char *hint = rule_of(outcome->code)->hint;
+	const char *hint = hint_of(outcome);
 	if (hint)
 		text_addf(out, "  %s\n", hint);
 }

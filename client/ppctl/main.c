@@ -55,6 +55,28 @@ static const char recycle_help[] =
 	"code fails, the old one goes on serving, the error says why, and the exit status is 4.\n"
 	"For the administrator: root, or the user that the daemon runs as.\n";
 
+#define FOR_ADMINISTRATORS "For the administrator: root, or the user that the daemon runs as.\n"
+
+static const char scale_help[] = "From now on the pool has N workers, or MIN to MAX by how much "
+				 "there is to do: workers are\n"
+				 "started, or end when they have finished what they run. Lasts "
+				 "until the daemon ends.\n" FOR_ADMINISTRATORS;
+
+static const char pause_help[] =
+	"Jobs are accepted and wait until 'ppctl resume'; what runs goes on.\n" FOR_ADMINISTRATORS;
+
+static const char resume_help[] =
+	"What waits is begun, and jobs are accepted again.\n" FOR_ADMINISTRATORS;
+
+static const char drain_help[] =
+	"From now on the pool refuses jobs, until 'ppctl resume'. Waits until it has nothing more\n"
+	"to do. With --timeout waits no longer, and the exit status is 4; the pool goes on to\n"
+	"empty itself.\n" FOR_ADMINISTRATORS;
+
+static const char kill_help[] =
+	"Ends a worker at once, as 'ppctl workers' lists them; it is replaced. What runs in it\n"
+	"fails, what waits behind that runs elsewhere.\n" FOR_ADMINISTRATORS;
+
 /* clang-format off */
 static const struct command commands[] = {
 	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pkRsr", true, 1, -1, command_apply},
@@ -71,6 +93,11 @@ static const struct command commands[] = {
 	{"functions", "", "List the functions that can be called", NULL, "p", false, 0, 0, command_functions},
 	{"stats", "", "Show counters and times", NULL, "", false, 0, 0, command_stats},
 	{"recycle", "POOL", "Load a pool's code anew while it serves", recycle_help, "", false, 1, 1, command_recycle},
+	{"scale", "POOL N|MIN-MAX", "Change how many workers a pool has", scale_help, "", false, 2, 2, command_scale},
+	{"pause", "POOL", "Let a pool begin nothing more", pause_help, "", false, 1, 1, command_pause},
+	{"resume", "POOL", "Undo pause and drain", resume_help, "", false, 1, 1, command_resume},
+	{"drain", "POOL", "Let a pool take no more jobs, and wait until it is empty", drain_help, "", false, 1, 1, command_drain},
+	{"kill", "PID", "Kill a worker", kill_help, "", false, 1, 1, command_kill},
 	{"ping", "", "Check that the daemon answers", NULL, "", false, 0, 0, command_ping},
 };
 /* clang-format on */

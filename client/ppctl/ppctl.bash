@@ -23,7 +23,7 @@ _ppctl() {
 	local cur prev words cword
 	_init_completion || return
 	local commands="apply async map wait result cancel watch jobs job pools workers functions stats
-		recycle ping help"
+		recycle scale pause resume drain kill ping help"
 	local command="" operands=0 i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
@@ -68,8 +68,11 @@ _ppctl() {
 		apply | async | map)
 			COMPREPLY=($(compgen -W "$(_ppctl_names functions 1)" -- "$cur"))
 			;;
-		recycle)
+		recycle | scale | pause | resume | drain)
 			COMPREPLY=($(compgen -W "$(_ppctl_names pools 1)" -- "$cur"))
+			;;
+		kill)
+			COMPREPLY=($(compgen -W "$(_ppctl_names workers 1)" -- "$cur"))
 			;;
 		wait | result | cancel | job | watch)
 			COMPREPLY=($(compgen -W "$(_ppctl_names jobs 1)" -- "$cur"))

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/container.h"
+#include "core/control.h"
 #include "core/expiry.h"
 #include "core/health.h"
 #include "core/policy.h"
@@ -259,6 +260,7 @@ void core_schedule(struct core *core, uint64_t now_us)
 			stop_pool(pool, now_us);
 		else if (pool->state == POOL_OPEN)
 			scheduler_run(pool, now_us);
+		control_check_drained(pool);
 		if (pool->state != POOL_OPEN)
 			pool_wind_up(pool, now_us);
 	}

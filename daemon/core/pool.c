@@ -69,10 +69,17 @@ bool pool_is_searched(const struct pool *pool, const struct session *session)
 	return !pool->owner || pool->owner == session;
 }
 
+bool pool_takes_jobs(const struct pool *pool)
+{
+	return pool->state == POOL_OPEN && !pool->draining;
+}
+
 const char *pool_state_name(const struct pool *pool)
 {
 	if (pool->state != POOL_OPEN)
 		return pool->state == POOL_ENDED ? "ended" : "closed";
+	if (pool->paused || pool->draining)
+		return pool->paused ? "paused" : "draining";
 	if (pool->failure.value.size > 0)
 		return "failing";
 	return pool->ready_count > 0 ? "ready" : "starting";

@@ -55,6 +55,8 @@ struct pool {
 	uint64_t failed_us;     /* the last of them */
 	unsigned short_lives;   /* of spawners, in a row */
 	struct outcome failure; /* why nothing can be run; value.size 0: it can */
+	bool paused;            /* it begins nothing (control.h) */
+	bool draining;          /* it takes no jobs */
 	struct timer retry_timer;
 	struct timer rebalance_timer;
 	struct timer idle_timer; /* a worker may have been idle for long enough to be given up */
@@ -83,7 +85,10 @@ bool pool_is_visible(const struct pool *pool, const struct session *session);
 /* Whether a function is looked for in it where the session has named no pool. */
 bool pool_is_searched(const struct pool *pool, const struct session *session);
 
-/* "starting", "ready", "failing", "closed" or "ended". */
+/* Whether jobs are accepted. */
+bool pool_takes_jobs(const struct pool *pool);
+
+/* "starting", "ready", "failing", "paused", "draining", "closed" or "ended". */
 const char *pool_state_name(const struct pool *pool);
 
 /* Whether a file that the code that serves was loaded from has changed. */

@@ -42,6 +42,8 @@ static void stop_taking(struct pool *pool, uint64_t now_us)
 	struct outcome error = error_pool_closed(pool->spec->name);
 	recycle_fail(pool, &error, now_us);
 	outcome_fini(&error);
+	/* What it has is to be done. */
+	pool->paused = false;
 	publish_pool(pool);
 	core_mark_dirty(pool->core, pool);
 }
@@ -153,6 +155,7 @@ static void tell_waits(struct pool *pool)
 {
 	struct outcome error = error_pool_closed(pool->spec->name), done = outcome_nil();
 	pool_waits_answer(pool, POOL_WAIT_JOIN, &done);
+	pool_waits_answer(pool, POOL_WAIT_DRAIN, &done);
 	pool_waits_answer(pool, POOL_WAIT_OPEN,
 			  pool->failure.value.size > 0 ? &pool->failure : &error);
 	pool_waits_answer(pool, POOL_WAIT_RECYCLE, &error);

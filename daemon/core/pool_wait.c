@@ -36,9 +36,10 @@ void pool_wait_set_end(struct pool_wait *wait, uint64_t at_us)
 
 struct outcome error_pool_not_ready(const struct pool *pool)
 {
-	return error_outcome(ERR_NOT_READY, "pool %s has not ended: %llu tasks wait, %llu run",
-			     pool->spec->name, (unsigned long long)pool->waiting,
-			     (unsigned long long)pool->running);
+	return error_outcome(ERR_NOT_READY, "pool %s %s: %llu tasks wait, %llu run",
+			     pool->spec->name,
+			     pool->state == POOL_OPEN ? "is not empty" : "has not ended",
+			     (unsigned long long)pool->waiting, (unsigned long long)pool->running);
 }
 
 void pool_wait_over(struct pool_wait *wait)

@@ -20,6 +20,7 @@ enum pool_wait_kind {
 	POOL_WAIT_RECYCLE, /* fresh code serves, or does not */
 	POOL_WAIT_OPEN,    /* its first worker is ready, or it cannot be opened */
 	POOL_WAIT_JOIN,    /* it has ended */
+	POOL_WAIT_DRAIN,   /* it takes no jobs, and has none */
 };
 
 struct pool_wait {

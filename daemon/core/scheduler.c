@@ -136,6 +136,8 @@ static void watch_balance(struct pool *pool, uint64_t now_us)
 void scheduler_run(struct pool *pool, uint64_t now_us)
 {
 	struct job *job;
+	if (pool->paused)
+		return;
 	while ((job = fair_queue_peek(&pool->queue))) {
 		struct worker *worker = TAILQ_FIRST(&pool->idle);
 		if (!worker)

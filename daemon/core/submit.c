@@ -48,7 +48,7 @@ static const char *base_name(const char *name, size_t size, size_t *ret_size)
 /* Whether the session means this pool where it has named none. */
 static bool is_candidate(const struct pool *pool, const struct session *session)
 {
-	return pool->state == POOL_OPEN && pool_is_searched(pool, session);
+	return pool_takes_jobs(pool) && pool_is_searched(pool, session);
 }
 
 /* Similar names: a few wrong letters, or the right function of another module. */
@@ -139,7 +139,7 @@ static struct function *find_in_pool(struct core *core, const struct session *se
 {
 	struct slice name = {submission->pool, submission->pool_size};
 	struct pool *pool = core_find_pool(core, session, name.data, name.size);
-	if (!pool || pool->state != POOL_OPEN) {
+	if (!pool || !pool_takes_jobs(pool)) {
 		*ret_error = pool ? error_pool_closed(pool->spec->name) : no_pool(session, name);
 		return NULL;
 	}
@@ -165,7 +165,7 @@ static struct function *find_function(struct core *core, const struct session *s
 			continue;
 		struct function *function = function_table_find(
 			&pool->functions, submission->function, submission->function_size);
-		if (function && pool->state != POOL_OPEN) {
+		if (function && !pool_takes_jobs(pool)) {
 			closed = pool;
 			continue;
 		}

@@ -5,3 +5,8 @@
 struct call;
 
 void administer_recycle(struct call *call);
+void administer_scale(struct call *call);
+void administer_pause(struct call *call);
+void administer_resume(struct call *call);
+void administer_drain(struct call *call);
+void administer_kill(struct call *call);

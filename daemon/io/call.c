@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 #include "io/peer.h"
+#include "io/server.h"
 
 void call_answer_problem(struct call *call, const struct problem *problem)
 {
@@ -64,6 +65,14 @@ struct slice call_text(struct procpool_value value)
 	struct slice text = {0};
 	slice_of(value, &text);
 	return text;
+}
+
+uint64_t call_until(const struct call *call, struct procpool_value seconds_value)
+{
+	double seconds;
+	if (!procpool_value_double(seconds_value, &seconds) || seconds >= SECONDS_MAX)
+		return TIME_NEVER;
+	return call->server->now_us + (uint64_t)(seconds * 1e6);
 }
 
 struct job *call_find_job(struct call *call, struct procpool_value value)

@@ -19,6 +19,9 @@ struct peer;
 struct server;
 struct session;
 
+/* Who gives longer waits for ever; as microseconds they still have to be counted. */
+#define SECONDS_MAX 1e9
+
 struct call {
 	struct peer *peer;
 	struct server *server;
@@ -46,6 +49,10 @@ bool call_no_params(struct call *call);
 
 /* The text of a value that was found to be a string. */
 struct slice call_text(struct procpool_value value);
+
+/* When a wait is over whose seconds are a value of PARAM_SECONDS: TIME_NEVER where there is none.
+ */
+uint64_t call_until(const struct call *call, struct procpool_value seconds);
 
 /* The job named by a value of type PARAM_JOB, the pool by one of PARAM_STRING. */
 struct job *call_find_job(struct call *call, struct procpool_value value);

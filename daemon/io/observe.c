@@ -48,12 +48,14 @@ void observe_pools(const struct server *server, const struct session *session,
 		const struct outcome *failure = &pool->failure;
 		if (!pool_is_visible(pool, session))
 			continue;
-		procpool_write_map(w, 13);
+		procpool_write_map(w, 15);
 		write_key_string(w, "name", pool->spec->name);
 		write_key_uint(w, "workers", pool->ready_count);
 		write_key_uint(w, "waiting", pool->waiting);
 		write_key_uint(w, "running", pool->running);
 		write_key_uint(w, "target", pool->target);
+		write_key_uint(w, "min", pool->min);
+		write_key_uint(w, "max", pool->max);
 		write_key_string(w, "state", pool_state_name(pool));
 		procpool_write_string(w, "error");
 		if (failure->value.size > 0)

@@ -16,9 +16,6 @@
 #include "proto/options.h"
 #include "proto/request.h"
 
-/* Who gives longer waits for ever; as microseconds they still have to be counted. */
-#define SECONDS_MAX 1e9
-
 /* ---- calling functions ---- */
 
 /* At least a microsecond; 0: none, or so long that it is none. */
@@ -124,16 +121,11 @@ static void handle_wait(struct call *call)
 {
 	static const struct param table[] = {{"job", PARAM_JOB}, {"seconds", PARAM_SECONDS}};
 	struct procpool_value params[2];
-	double seconds;
-	uint64_t until_us = TIME_NEVER;
 	if (!call_read_params(call, table, 1, 2, params))
 		return;
 	struct job *job = call_find_job(call, params[0]);
-	if (!job)
-		return;
-	if (procpool_value_double(params[1], &seconds) && seconds < SECONDS_MAX)
-		until_us = call->server->now_us + (uint64_t)(seconds * 1e6);
-	wait_for(call, job, until_us);
+	if (job)
+		wait_for(call, job, call_until(call, params[1]));
 }
 
 static void handle_result(struct call *call)
@@ -464,6 +456,11 @@ static const struct {
 	{"functions", RIGHT_OBSERVE, handle_functions},
 	{"stats", RIGHT_OBSERVE, handle_stats},
 	{"recycle", RIGHT_ADMINISTER, administer_recycle},
+	{"scale", RIGHT_ADMINISTER, administer_scale},
+	{"pause", RIGHT_ADMINISTER, administer_pause},
+	{"resume", RIGHT_ADMINISTER, administer_resume},
+	{"drain", RIGHT_ADMINISTER, administer_drain},
+	{"kill", RIGHT_ADMINISTER, administer_kill},
 };
 
 static struct outcome denied(const char *method)

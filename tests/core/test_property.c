@@ -2,8 +2,8 @@
 /*
  * Random lives: sessions of several users submit, wait, cancel and leave, workers answer and die,
  * tasks run past their timeouts and obey or do not, spawners die, workers look stopped or wedged,
- * pools are scaled, pools are recycled, time passes, the daemon stops, all at any moment. Whatever
- * happens:
+ * pools are scaled, recycled, paused and drained, time passes, the daemon stops, all at any moment.
+ * Whatever happens:
  *
  * - every accepted job has one outcome, and every request that waits for it gets one reply;
  * - what has expired has never begun;
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "../unit/test.h"
+#include "core/control.h"
 #include "core/policy.h"
 #include "world.h"
 
@@ -265,7 +266,8 @@ static void submit(struct life *life)
 	if (id == 0) {
 		life->job_count--;
 		assert_true(code == ERR_BUSY || code == ERR_SHUTTING_DOWN ||
-			    code == ERR_INITIALIZER_FAILED || code == ERR_UNKNOWN_FUNCTION);
+			    code == ERR_INITIALIZER_FAILED || code == ERR_UNKNOWN_FUNCTION ||
+			    code == ERR_POOL_CLOSED);
 		return;
 	}
 	assert_true(id == life->first_id + life->job_count - 1);
@@ -405,6 +407,28 @@ static void recycle(struct life *life)
 	life->wait_count++;
 }
 
+/* Whoever drains is always there to be told. */
+static void hold_pool(struct life *life)
+{
+	struct world *world = life->world;
+	struct pool *pool = TAILQ_FIRST(&world->core.pools);
+	struct outcome error = {0};
+	if (chance(life, 50))
+		pool = TAILQ_NEXT(pool, in_core);
+	if (chance(life, 30)) {
+		control_pause(pool, world->now_us, &error);
+	} else if (chance(life, 50)) {
+		control_resume(pool, &error);
+	} else {
+		uint64_t until_us = chance(life, 50) ? TIME_NEVER : world->now_us + 1000000;
+		if (control_drain(life->watcher, ++world->last_msgid, pool, until_us, world->now_us,
+				  &error))
+			life->wait_count++;
+	}
+	outcome_fini(&error);
+	world_settle(world);
+}
+
 static void start_or_fail(struct life *life)
 {
 	struct fake_worker *fake = any_worker(life);
@@ -500,8 +524,10 @@ static void step(struct life *life)
 		change_health(life);
 	else if (dice < 95)
 		scale(life);
-	else if (dice < 95)
+	else if (dice < 96)
 		recycle(life);
+	else if (dice < 97)
+		hold_pool(life);
 	else
 		pass_time(life);
 	world_check(life->world);
@@ -535,6 +561,12 @@ static void calm_down(struct life *life)
 		if (life->sessions[i])
 			world_block(world, life->sessions[i], false);
 	world->manual = false;
+	struct pool *pool;
+	TAILQ_FOREACH (pool, &world->core.pools, in_core) {
+		struct outcome error = {0};
+		control_resume(pool, &error);
+		outcome_fini(&error);
+	}
 	world_settle(world);
 	for (int i = 0; i < 20; i++) {
 		world_work(world);

@@ -89,7 +89,7 @@ static void check_pool(struct world *world, struct pool *pool)
 	CHECK(pool->worker_count == workers);
 	CHECK(pool->ready_count == ready);
 	check_runtimes(pool);
-	CHECK(world->core.stopping || idle == 0 || !fair_queue_peek(&pool->queue));
+	CHECK(world->core.stopping || pool->paused || idle == 0 || !fair_queue_peek(&pool->queue));
 	CHECK(!world->core.stopping || waiting == 0);
 	CHECK(pool->failure.value.size == 0 || pool->ready_count == 0);
 }

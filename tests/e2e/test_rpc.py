@@ -27,6 +27,12 @@ REQUESTS = {
     "workers": [0, 9, "workers", []],
     "functions": [0, 9, "functions", [{"pool": "default"}]],
     "stats": [0, 9, "stats", []],
+    "recycle": [0, 9, "recycle", ["nowhere"]],
+    "scale": [0, 9, "scale", ["default", {"min": 1, "max": 2}]],
+    "pause": [0, 9, "pause", ["nowhere"]],
+    "resume": [0, 9, "resume", ["default"]],
+    "drain": [0, 9, "drain", ["nowhere", 0.5]],
+    "kill": [0, 9, "kill", [2**31 - 1]],
     "an unknown method": [0, 9, "frobnicate", [1, 2, 3]],
     "a notification": [2, "ping", []],
 }
