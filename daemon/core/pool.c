@@ -285,7 +285,7 @@ static bool has_failed(const struct runtime *runtime, bool was_starting, uint64_
 }
 
 void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_starting,
-		       bool transient, uint64_t now_us)
+		       enum runtime_end how, uint64_t now_us)
 {
 	struct pool *pool = runtime->pool;
 	bool failed = runtime == pool->serving && has_failed(runtime, was_starting, now_us);
@@ -308,7 +308,8 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 			worker_gone(worker, &end, now_us);
 	}
 	if (failed && !pool->serving)
-		start_failed(pool, &error, was_starting, transient, now_us);
+		start_failed(pool, &error, was_starting && how == RUNTIME_END_FAILED,
+			     how == RUNTIME_END_TRANSIENT, now_us);
 	if (runtime == pool->successor)
 		recycle_fail(pool, &error, now_us);
 	outcome_fini(&error);

@@ -116,7 +116,7 @@ void pool_sweep_functions(struct pool *pool);
 /* A runtime's process has ended, and its workers with it; was_starting: before it had loaded. Frees
  * the runtime; error is taken over. */
 void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_starting,
-		       bool transient, uint64_t now_us);
+		       enum runtime_end how, uint64_t now_us);
 
 /* What happened to a worker, told by whoever executes actions; end.error is taken over. */
 void pool_worker_forked(struct worker *worker, pid_t pid, uint64_t now_us);

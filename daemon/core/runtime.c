@@ -116,12 +116,13 @@ bool runtime_loaded(struct runtime *runtime, struct procpool_value functions, ui
 	return true;
 }
 
-void runtime_exited(struct runtime *runtime, struct outcome error, bool transient, uint64_t now_us)
+void runtime_exited(struct runtime *runtime, struct outcome error, enum runtime_end end,
+		    uint64_t now_us)
 {
 	bool was_starting = runtime->state == RUNTIME_STARTING;
 	runtime_step(runtime, RUNTIME_EXIT);
 	clear_deadline(runtime);
-	pool_runtime_gone(runtime, error, was_starting, transient, now_us);
+	pool_runtime_gone(runtime, error, was_starting, end, now_us);
 }
 
 bool runtime_stale(struct runtime *runtime)

@@ -50,6 +50,14 @@ struct runtime_abilities {
 	int stop_signal; /* they are to be sent this signal, too; 0: none */
 };
 
+/* What the end of a runtime's process says of the next start. */
+enum runtime_end {
+	RUNTIME_END_FAILED,    /* it will be no better: whoever waits is told */
+	RUNTIME_END_KILLED,    /* somebody killed it, which says nothing unless it happens again */
+	RUNTIME_END_TRANSIENT, /* it could not be started for want of resources: try again without
+				* giving up on what waits */
+};
+
 struct runtime {
 	struct pool *pool;
 	struct channel *channel; /* of the process that is no worker, for whoever executes actions;
@@ -91,13 +99,13 @@ bool runtime_serves(const struct runtime *runtime);
  * _loaded  the modules are loaded: functions is an array of [name, doc]. False: it is malformed,
  * end the process.
  * _exited  the spawner, or a first process before hello, is gone; or could not be started. error
- * (taken over) says why. transient: for want of resources, try again without giving up on what
- * waits. It ends with its workers, and is freed.
+ * (taken over) says why. It ends with its workers, and is freed.
  */
 struct worker *runtime_hello(struct runtime *runtime, struct runtime_abilities abilities,
 			     uint64_t now_us);
 bool runtime_loaded(struct runtime *runtime, struct procpool_value functions, uint64_t now_us);
-void runtime_exited(struct runtime *runtime, struct outcome error, bool transient, uint64_t now_us);
+void runtime_exited(struct runtime *runtime, struct outcome error, enum runtime_end end,
+		    uint64_t now_us);
 
 /* A file that it has loaded has changed since. Whether that is new. */
 bool runtime_stale(struct runtime *runtime);

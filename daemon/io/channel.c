@@ -126,6 +126,7 @@ void channel_kill(struct channel *channel)
 		return;
 	if (channel->hung_up && !channel->end.reason)
 		channel->end.reason = "closed its channel and did not exit";
+	channel->killed = true;
 	send_signal(channel, SIGKILL);
 }
 
@@ -291,7 +292,7 @@ static struct outcome runtime_error(struct channel *channel)
 static bool ended_silently(const struct channel *channel)
 {
 	return channel->end.error.value.size == 0 && !channel->rejected && !channel->transient &&
-	       !channel->server->stopping;
+	       !channel->shut && !channel->server->stopping;
 }
 
 static void log_failed_worker(const struct channel *channel)
@@ -338,6 +339,15 @@ static void finish_worker(struct channel *channel)
 	pool_worker_exited(channel->worker, end, channel->server->now_us);
 }
 
+static enum runtime_end runtime_end(const struct channel *channel)
+{
+	if (channel->transient)
+		return RUNTIME_END_TRANSIENT;
+	return channel->end.signal == SIGKILL && !channel->killed && ended_silently(channel)
+		       ? RUNTIME_END_KILLED
+		       : RUNTIME_END_FAILED;
+}
+
 /* The spawner's workers die with it: each is heard out, then the core forgets them all. */
 static void finish_runtime(struct channel *spawner)
 {
@@ -353,11 +363,12 @@ static void finish_runtime(struct channel *spawner)
 		channel->orphaned = true;
 	}
 	bool silent = ended_silently(spawner);
+	enum runtime_end how = runtime_end(spawner);
 	struct outcome error = runtime_error(spawner);
 	if (silent)
 		log_failed_runtime(&error);
 	spawner->runtime->channel = NULL;
-	runtime_exited(spawner->runtime, error, spawner->transient, spawner->server->now_us);
+	runtime_exited(spawner->runtime, error, how, spawner->server->now_us);
 	for (channel = TAILQ_FIRST(channels); channel; channel = next) {
 		next = TAILQ_NEXT(channel, in_server);
 		if (channel->orphaned)

@@ -47,6 +47,7 @@ struct channel {
 	bool loaded;   /* a worker: it has said ready */
 	bool hung_up;  /* it has ended its side of the channel */
 	bool shut;     /* it gets end of file when its output is sent */
+	bool killed;   /* by the daemon */
 	bool rejected; /* it broke the protocol, and is not listened to */
 	bool held;     /* not read, because its pool's owner does not read what it has printed */
 	bool orphaned; /* its worker was forgotten with the spawner */

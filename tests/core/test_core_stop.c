@@ -103,7 +103,7 @@ static void test_spawner_is_told_after_its_workers_have_gone(void **state)
 	}
 	assert_true(runtime->told_to_stop);
 	assert_false(core_stopped(&world->core));
-	fake_exit(world, runtime, NULL, false);
+	fake_exit(world, runtime, NULL, RUNTIME_END_FAILED);
 	assert_true(core_stopped(&world->core));
 	assert_true(TAILQ_EMPTY(&world->workers));
 	world_destroy(world);
@@ -116,7 +116,7 @@ static void test_stop_while_a_pool_starts(void **state)
 	world->manual = true;
 	struct pool *pool = world_add_pool(world, "p", 2, FAKE_FORK, functions);
 	struct pool *failed = world_add_pool(world, "q", 2, FAKE_FORK, functions);
-	fake_exit(world, world_runtime(world, failed), "no module", false);
+	fake_exit(world, world_runtime(world, failed), "no module", RUNTIME_END_FAILED);
 	core_stop(&world->core, SECOND, world->now_us);
 	world_settle(world);
 	struct fake_runtime *runtime = world_runtime(world, pool);
@@ -124,7 +124,7 @@ static void test_stop_while_a_pool_starts(void **state)
 	/* It had been about to say so. */
 	fake_loaded(world, runtime);
 	assert_true(TAILQ_EMPTY(&world->workers));
-	fake_exit(world, runtime, NULL, false);
+	fake_exit(world, runtime, NULL, RUNTIME_END_FAILED);
 	assert_true(core_stopped(&world->core));
 	/* Nothing starts any more. */
 	world_advance(world, 100 * SECOND);

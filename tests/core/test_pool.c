@@ -136,7 +136,7 @@ static void test_nobody_is_told_to_give_up_for_want_of_resources(void **state)
 	struct fixture f = begin(FAKE_FORK);
 	for (int i = 0; i < 12; i++) {
 		assert_true(f.runtime->present);
-		fake_exit(f.world, f.runtime, NULL, true);
+		fake_exit(f.world, f.runtime, NULL, RUNTIME_END_TRANSIENT);
 		world_advance(f.world, 30 * SECOND);
 	}
 	assert_int_equal(f.pool->failure.value.size, 0);
@@ -147,7 +147,7 @@ static void test_runtime_that_cannot_load_fails_what_waits_until_it_can(void **s
 {
 	(void)state;
 	struct fixture f = begin(FAKE_FORK);
-	fake_exit(f.world, f.runtime, "no module named t", false);
+	fake_exit(f.world, f.runtime, "no module named t", RUNTIME_END_FAILED);
 	assert_string_equal(pool_state_name(f.pool), "failing");
 	assert_int_equal(submit(&f), ERR_INITIALIZER_FAILED);
 	world_advance(f.world, SECOND);
@@ -212,7 +212,7 @@ static void test_spawner_that_dies_of_every_fork_is_given_up(void **state)
 	uint32_t msgid = f.world->last_msgid;
 	for (int i = 0; i < 3; i++) {
 		assert_null(world_reply(f.world, msgid));
-		fake_exit(f.world, f.runtime, NULL, false);
+		fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 		assert_int_equal(worker_count(&f), 0);
 		world_advance(f.world, SECOND);
 		fake_loaded(f.world, f.runtime);
@@ -227,7 +227,7 @@ static void test_start_that_takes_too_long_is_ended(void **state)
 	struct fixture f = begin(FAKE_FORK);
 	world_advance(f.world, 60 * SECOND);
 	assert_true(f.runtime->told_to_die);
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	world_advance(f.world, SECOND);
 	fake_loaded(f.world, f.runtime);
 	for (unsigned i = 0; i < 2; i++)
@@ -253,7 +253,7 @@ static void test_spawner_that_does_not_tell_of_an_end_is_replaced(void **state)
 	assert_false(f.runtime->told_to_die);
 	world_advance(f.world, SECOND);
 	assert_true(f.runtime->told_to_die);
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	world_advance(f.world, SECOND);
 	fake_loaded(f.world, f.runtime);
 	assert_int_equal(worker_count(&f), 2);
@@ -270,7 +270,7 @@ static void test_spawner_that_ends_takes_its_workers_and_is_replaced(void **stat
 		.function = "t.f", .map = true, .count = 4, .chunksize = 2, .collect = true};
 	world_submit(f.world, f.session, map, NULL);
 	assert_true(fake_begin(f.world, world_worker(f.world, 0)));
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	assert_true(f.runtime->present);
 	assert_int_equal(f.pool->waiting, 3);
 	f.world->manual = false;

@@ -78,6 +78,11 @@ static bool chance(struct life *life, unsigned percent)
 	return below(life, 100) < percent;
 }
 
+static enum runtime_end any_end(struct life *life)
+{
+	return (enum runtime_end)below(life, RUNTIME_END_TRANSIENT + 1);
+}
+
 static struct expected_job *expected(struct life *life, uint64_t id)
 {
 	assert_true(id >= life->first_id && id < life->first_id + life->job_count);
@@ -444,7 +449,7 @@ static void start_or_fail(struct life *life)
 	if (!runtime || !runtime->present || runtime->runtime->state != RUNTIME_STARTING)
 		return;
 	if (chance(life, 20))
-		fake_exit(life->world, runtime, said, chance(life, 30));
+		fake_exit(life->world, runtime, said, any_end(life));
 	else if (runtime->abilities.forks)
 		fake_loaded(life->world, runtime);
 	else
@@ -456,7 +461,7 @@ static void die(struct life *life)
 	struct fake_worker *fake = any_worker(life);
 	struct fake_runtime *runtime = any_runtime(life);
 	if (chance(life, 15) && runtime) {
-		fake_exit(life->world, runtime, NULL, chance(life, 30));
+		fake_exit(life->world, runtime, NULL, any_end(life));
 		return;
 	}
 	if (!fake)

@@ -162,7 +162,7 @@ static void test_old_spawner_is_told_to_end_after_its_last_worker(void **state)
 	/* It has a moment for that. */
 	world_advance(f.world, 2 * SECOND);
 	assert_true(f.runtime->told_to_die);
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	assert_ptr_equal(TAILQ_FIRST(&f.pool->runtimes), f.pool->serving);
 	assert_int_equal(f.pool->ready_count, 2);
 	end(&f);
@@ -294,7 +294,7 @@ static void check_code_that_does_not_load(enum fake_kind kind)
 	struct runtime *old = f.pool->serving;
 	uint32_t one = world_recycle(f.world, f.session, f.pool);
 	uint32_t two = world_recycle(f.world, f.session, f.pool);
-	fake_exit(f.world, world_successor(f.pool), "no module named t", false);
+	fake_exit(f.world, world_successor(f.pool), "no module named t", RUNTIME_END_FAILED);
 	check_failed(&f, one, "no module named t");
 	check_failed(&f, two, "no module named t");
 	assert_ptr_equal(f.pool->serving, old);
@@ -374,7 +374,7 @@ static void test_code_that_takes_too_long_to_load_is_dropped(void **state)
 	struct fake_runtime *new = world_successor(f.pool);
 	world_advance(f.world, 60 * SECOND);
 	assert_true(new->told_to_die);
-	fake_exit(f.world, new, "it was killed", false);
+	fake_exit(f.world, new, "it was killed", RUNTIME_END_FAILED);
 	check_failed(&f, msgid, "it was killed");
 	end(&f);
 }
@@ -389,7 +389,7 @@ static void test_new_spawner_that_dies_leaves_the_old_serving(void **state)
 	uint32_t msgid = world_recycle(f.world, f.session, f.pool);
 	load_successor(&f);
 	ready_one(&f);
-	fake_exit(f.world, world_successor(f.pool), "it was killed", false);
+	fake_exit(f.world, world_successor(f.pool), "it was killed", RUNTIME_END_FAILED);
 	check_failed(&f, msgid, "it was killed");
 	assert_int_equal(f.pool->ready_count, 1);
 	fake_ready(f.world, find_worker(&f, old, WORKER_STARTING));
@@ -408,7 +408,7 @@ static void test_old_spawner_that_dies_leaves_its_place_to_the_new(void **state)
 		uint32_t called = f.world->last_msgid;
 		if (loaded)
 			load_successor(&f);
-		fake_exit(f.world, f.runtime, NULL, false);
+		fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 		assert_ptr_equal(f.pool->serving, new->runtime);
 		assert_int_equal(f.pool->waiting, 1);
 		assert_null(world_reply(f.world, msgid));
@@ -427,8 +427,8 @@ static void test_when_both_die_who_asked_is_told(void **state)
 	struct fixture f = begin(FAKE_FORK_PAGE, 2);
 	uint32_t msgid = world_recycle(f.world, f.session, f.pool);
 	struct fake_runtime *new = world_successor(f.pool);
-	fake_exit(f.world, f.runtime, NULL, false);
-	fake_exit(f.world, new, "no module named t", false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
+	fake_exit(f.world, new, "no module named t", RUNTIME_END_FAILED);
 	assert_int_equal(world_reply(f.world, msgid)->code, ERR_INITIALIZER_FAILED);
 	assert_string_equal(pool_state_name(f.pool), "failing");
 	end(&f);
@@ -445,14 +445,14 @@ static void test_recycle_of_a_failing_pool_tries_now(void **state)
 	f.runtime = world_runtime(f.world, f.pool);
 	f.session = world_open(f.world, 0);
 	for (int i = 0; i < 8; i++) {
-		fake_exit(f.world, f.runtime, "no module named t", false);
+		fake_exit(f.world, f.runtime, "no module named t", RUNTIME_END_FAILED);
 		if (i < 7)
 			world_advance(f.world, 30 * SECOND);
 	}
 	assert_false(f.runtime->present);
 	uint32_t msgid = world_recycle(f.world, f.session, f.pool);
 	assert_true(f.runtime->present);
-	fake_exit(f.world, f.runtime, "still none", false);
+	fake_exit(f.world, f.runtime, "still none", RUNTIME_END_FAILED);
 	assert_true(procpool_value_is(
 		procpool_value_get(record_value(world_reply(f.world, msgid)), "message"),
 		"still none"));

@@ -88,7 +88,7 @@ static void test_pauses_double_up_to_a_limit(void **state)
 	(void)state;
 	struct fixture f = begin(FAKE_FORK);
 	for (unsigned failures = 1; failures < 14; failures++) {
-		fake_exit(f.world, f.runtime, NULL, true);
+		fake_exit(f.world, f.runtime, NULL, RUNTIME_END_TRANSIENT);
 		check_pause(&f, failures);
 		world_advance(f.world, pause_us(&f) - 1);
 		assert_false(f.runtime->present);
@@ -105,7 +105,7 @@ static void test_pauses_are_not_all_alike_but_follow_from_the_seed(void **state)
 	for (int run = 0; run < 2; run++) {
 		struct fixture f = begin(FAKE_FORK);
 		for (int i = 0; i < 8; i++) {
-			fake_exit(f.world, f.runtime, NULL, true);
+			fake_exit(f.world, f.runtime, NULL, RUNTIME_END_TRANSIENT);
 			pauses[run][i] = pause_us(&f) >> i;
 			pass_pause(&f);
 		}
@@ -125,7 +125,7 @@ static void test_failures_are_forgotten_when_a_start_was_worth_it(void **state)
 	for (int by_task = 0; by_task < 2; by_task++) {
 		struct fixture f = begin(FAKE_FORK);
 		for (int i = 0; i < 5; i++) {
-			fake_exit(f.world, f.runtime, "no module named t", false);
+			fake_exit(f.world, f.runtime, "no module named t", RUNTIME_END_FAILED);
 			pass_pause(&f);
 		}
 		fake_loaded(f.world, f.runtime);
@@ -235,12 +235,12 @@ static void test_spawner_is_replaced_at_once_but_not_again_and_again(void **stat
 	fake_loaded(f.world, f.runtime);
 	uint32_t waiting = submit(&f);
 	ready_all(&f);
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	assert_true(f.runtime->present);
 	for (unsigned failures = 1; failures < 6; failures++) {
 		fake_loaded(f.world, f.runtime);
 		ready_all(&f);
-		fake_exit(f.world, f.runtime, NULL, false);
+		fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 		check_pause(&f, failures);
 		if (failures < 3)
 			assert_null(world_reply(f.world, waiting));
@@ -253,12 +253,29 @@ static void test_spawner_is_replaced_at_once_but_not_again_and_again(void **stat
 	fake_loaded(f.world, f.runtime);
 	ready_all(&f);
 	world_advance(f.world, RESTART_MOMENT_US);
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	assert_true(f.runtime->present);
 	fake_loaded(f.world, f.runtime);
 	ready_all(&f);
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	assert_true(f.runtime->present);
+	end(&f);
+}
+
+static void test_spawner_killed_while_it_loads_costs_nobody_anything(void **state)
+{
+	(void)state;
+	struct fixture f = begin(FAKE_FORK_PAGE);
+	fake_loaded(f.world, f.runtime);
+	uint32_t waiting = submit(&f);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_KILLED);
+	pass_pause(&f);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_KILLED);
+	assert_null(world_reply(f.world, waiting));
+	pass_pause(&f);
+	/* Who is killed every time has a reason in itself. */
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_KILLED);
+	assert_int_equal(world_reply(f.world, waiting)->code, ERR_INITIALIZER_FAILED);
 	end(&f);
 }
 
@@ -275,7 +292,7 @@ static void test_spawner_that_does_not_fork_is_replaced(void **state)
 	assert_false(f.runtime->told_to_die);
 	world_advance(f.world, SECOND);
 	assert_true(f.runtime->told_to_die);
-	fake_exit(f.world, f.runtime, NULL, false);
+	fake_exit(f.world, f.runtime, NULL, RUNTIME_END_FAILED);
 	world_advance(f.world, SECOND);
 	fake_loaded(f.world, f.runtime);
 	f.world->manual = false;
@@ -311,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_what_tasks_do_to_workers_delays_nothing),
 		cmocka_unit_test(test_workers_that_end_as_soon_as_they_are_ready_are_paused),
 		cmocka_unit_test(test_spawner_is_replaced_at_once_but_not_again_and_again),
+		cmocka_unit_test(test_spawner_killed_while_it_loads_costs_nobody_anything),
 		cmocka_unit_test(test_spawner_that_does_not_fork_is_replaced),
 		cmocka_unit_test(test_spawner_that_has_forked_all_is_left_in_peace),
 	};

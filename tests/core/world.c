@@ -41,7 +41,7 @@ static void end_processes(struct world *world)
 	struct fake_runtime *runtime;
 	TAILQ_FOREACH (runtime, &world->runtimes, next)
 		if (runtime->present && (runtime->told_to_stop || runtime->told_to_die))
-			fake_exit(world, runtime, NULL, false);
+			fake_exit(world, runtime, NULL, RUNTIME_END_FAILED);
 }
 
 void world_destroy(struct world *world)
@@ -446,7 +446,7 @@ static bool live(struct world *world)
 		if (!runtime->present)
 			continue;
 		if (runtime->told_to_stop || runtime->told_to_die)
-			fake_exit(world, runtime, NULL, false);
+			fake_exit(world, runtime, NULL, RUNTIME_END_FAILED);
 		else if (runtime->runtime->state != RUNTIME_STARTING)
 			continue;
 		else if (runtime->abilities.forks)
@@ -722,7 +722,8 @@ void fake_loaded(struct world *world, struct fake_runtime *runtime)
 	world_settle(world);
 }
 
-void fake_exit(struct world *world, struct fake_runtime *runtime, const char *said, bool transient)
+void fake_exit(struct world *world, struct fake_runtime *runtime, const char *said,
+	       enum runtime_end how)
 {
 	struct fake_worker *fake, *next;
 	struct outcome error =
@@ -740,7 +741,7 @@ void fake_exit(struct world *world, struct fake_runtime *runtime, const char *sa
 		TAILQ_REMOVE(&world->workers, fake, next);
 		TAILQ_INSERT_TAIL(&gone, fake, next);
 	}
-	runtime_exited(ended, error, transient, world->now_us);
+	runtime_exited(ended, error, how, world->now_us);
 	while ((fake = TAILQ_FIRST(&gone))) {
 		TAILQ_REMOVE(&gone, fake, next);
 		TAILQ_INSERT_TAIL(&world->workers, fake, next);

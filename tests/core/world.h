@@ -194,7 +194,8 @@ struct fake_runtime *world_successor(struct pool *pool);
 /* The runtime's first process says hello and, if it forks, has loaded; or it is gone. */
 void fake_hello(struct world *world, struct fake_runtime *runtime);
 void fake_loaded(struct world *world, struct fake_runtime *runtime);
-void fake_exit(struct world *world, struct fake_runtime *runtime, const char *said, bool transient);
+void fake_exit(struct world *world, struct fake_runtime *runtime, const char *said,
+	       enum runtime_end how);
 
 /* The reply to a msgid, NULL while there is none; asserts that there is one at most. */
 const struct record *world_reply(struct world *world, uint32_t msgid);

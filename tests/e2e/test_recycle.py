@@ -65,6 +65,7 @@ def test_old_processes_are_gone_after_a_recycle(versioned):
     client.call("recycle", "p")
     await_end(old)
     assert len(server.await_workers(3)) == 3 and len(children(server.pid)) == 1
+    assert " error: " not in server.stderr()
 
 
 def test_functions_that_are_gone_are_unknown_and_new_ones_known(versioned, module):
