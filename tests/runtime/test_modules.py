@@ -194,7 +194,8 @@ def test_file_that_changes_is_told_once(tmp_path, name):
     shutil.copy(path_of(name), module)
     spawner = Spawner(["demo", str(module)])
     spawner.ready()
-    spawner.fork().ready()  # from here on the files are watched
+    worker = spawner.fork()
+    worker.ready()  # from here on the files are watched
     shutil.copy(path_of(name), new)
     os.rename(new, module)
     assert spawner.expect(STALE) == [STALE, str(module)]
