@@ -96,6 +96,13 @@ void call_write_error(struct procpool_call *call, struct procpool_writer *w);
  * and wherever call_is_large(). */
 void call_end(struct procpool_call *call);
 
+/* Whether the function told of its progress faster than that is passed on: progress_end() is due.
+ */
+static inline bool call_has_kept_progress(const struct procpool_call *call)
+{
+	return call->progress.kept.size > 0;
+}
+
 #define CALL_KEPT_BYTES 65536U
 static inline bool call_is_large(const struct procpool_call *call)
 {

@@ -81,8 +81,6 @@ void progress_end(struct procpool_call *call)
 {
 	struct progress *progress = &call->progress;
 	struct procpool_writer w;
-	if (progress->kept.size == 0)
-		return;
 	if (take(progress)) {
 		write_message(&w, call, procpool_writer_value(&progress->kept));
 		flusher_send_early(progress->flusher, procpool_writer_value(&w));

@@ -13,7 +13,6 @@ static void parse_options(struct procpool_value options, struct task *ret)
 	uint64_t attempt;
 	ret->has_kwargs = procpool_value_count(procpool_value_get(options, "kwargs")) > 0;
 	ret->has_timeout = procpool_value_get(options, "timeout").size > 0;
-	ret->attempt = 1;
 	if (procpool_value_uint(procpool_value_get(options, "attempt"), &attempt) &&
 	    attempt <= UINT32_MAX)
 		ret->attempt = (uint32_t)attempt;
@@ -22,7 +21,7 @@ static void parse_options(struct procpool_value options, struct task *ret)
 bool task_parse(struct procpool_value message, struct task *ret)
 {
 	struct procpool_iter it = procpool_iter(message);
-	struct procpool_value number, seq, job, function, star, options = {0};
+	struct procpool_value number, seq, job, function, star;
 	uint64_t seq_number;
 	const void *name;
 	if (it.remaining < 6 || procpool_value_type(message) != PROCPOOL_ARRAY)
@@ -48,9 +47,10 @@ bool task_parse(struct procpool_value message, struct task *ret)
 	ret->count = (uint32_t)items.children;
 	ret->items = it.next + items.size;
 	ret->items_end = it.end;
+	ret->has_kwargs = ret->has_timeout = false;
+	ret->attempt = 1;
 	if (it.remaining > 1)
-		options = procpool_value_at(message, 6);
-	parse_options(options, ret);
+		parse_options(procpool_value_at(message, 6), ret);
 	return true;
 }
 
@@ -185,7 +185,8 @@ static int run_element(struct task_runner *runner, const struct task *task,
 	struct procpool_call *call = &runner->call;
 	struct procpool_value value;
 	int status = call_with(runner, task, f, item, item_end);
-	progress_end(call);
+	if (call_has_kept_progress(call))
+		progress_end(call);
 	int r = call_value(call, status, &value) == 0 ? add_value(runner, task->seq, index, value)
 						      : add_error(runner, task->seq, index);
 	if (call->error != ERR_NONE || call_is_large(call))
