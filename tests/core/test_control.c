@@ -238,6 +238,54 @@ static void test_a_killed_worker_is_found_by_its_pid_and_replaced(void **state)
 	end(&f);
 }
 
+static void test_a_pool_of_a_session_has_no_more_workers_than_that_may(void **state)
+{
+	(void)state;
+	struct limits limits = LIMITS_DEFAULT;
+	struct outcome error = {0};
+	limits.workers_session = 6;
+	struct world *world = world_create(&limits);
+	struct session *session = world_open(world, 990);
+	struct pool *pool = world_open_pool(world, session, 2, FAKE_FORK_PAGE, functions);
+	const uint64_t *used = &session->account.used[RESOURCE_WORKERS];
+	assert_true(control_scale(pool, 1, 6, world->now_us, &error));
+	assert_int_equal(*used, 6);
+	assert_false(control_scale(pool, 1, 7, world->now_us, &error));
+	assert_int_equal(error.code, ERR_BUSY);
+	outcome_fini(&error);
+	assert_int_equal(pool->max, 6);
+	assert_true(control_scale(pool, 3, 3, world->now_us, &error));
+	assert_int_equal(*used, 3);
+	world_settle(world);
+	assert_int_equal(pool->ready_count, 3);
+	/* Its end gives back what it has. */
+	pool_terminate(pool, world->now_us);
+	world_settle(world);
+	assert_int_equal(*used, 0);
+	world_destroy(world);
+}
+
+static void test_a_pool_that_is_closed_while_it_is_paused_finishes_what_it_has(void **state)
+{
+	(void)state;
+	struct world *world = world_create(NULL);
+	struct outcome error = {0};
+	struct session *session = world_open(world, 990);
+	struct pool *pool = world_open_pool(world, session, 1, FAKE_FORK_PAGE, functions);
+	assert_true(control_pause(pool, world->now_us, &error));
+	world_submit(world, session, (struct call){.function = "t.f"}, NULL);
+	uint32_t msgid = world->last_msgid;
+	assert_int_equal(pool->waiting, 1);
+	pool_close(pool, world->now_us);
+	world_settle(world);
+	assert_false(control_resume(pool, &error));
+	assert_int_equal(error.code, ERR_POOL_CLOSED);
+	outcome_fini(&error);
+	world_work(world);
+	assert_int_equal(world_reply(world, msgid)->code, ERR_NONE);
+	world_destroy(world);
+}
+
 static void test_nothing_is_changed_while_the_daemon_ends(void **state)
 {
 	(void)state;
@@ -269,6 +317,9 @@ int main(void)
 		cmocka_unit_test(test_a_task_of_a_cancelled_job_that_runs_still_delays_a_drain),
 		cmocka_unit_test(test_who_waits_for_a_drain_may_go),
 		cmocka_unit_test(test_a_killed_worker_is_found_by_its_pid_and_replaced),
+		cmocka_unit_test(test_a_pool_of_a_session_has_no_more_workers_than_that_may),
+		cmocka_unit_test(
+			test_a_pool_that_is_closed_while_it_is_paused_finishes_what_it_has),
 		cmocka_unit_test(test_nothing_is_changed_while_the_daemon_ends),
 	};
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
