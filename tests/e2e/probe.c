@@ -139,6 +139,22 @@ static int persist(struct procpool_call *call)
 	return procpool_fail(call, "ProbeError", "attempt %u fails", attempt);
 }
 
+static int mark_and_sleep(struct procpool_call *call)
+{
+	const char *path, *text;
+	double seconds;
+	bool obeys;
+	if (procpool_arg_check(call, 4, 4) || procpool_arg_text(call, 0, &path) ||
+	    procpool_arg_text(call, 1, &text) || procpool_arg_double(call, 2, &seconds) ||
+	    procpool_arg_bool(call, 3, &obeys) || append(call, path, text))
+		return -1;
+	if (!obeys)
+		usleep((useconds_t)(seconds * 1e6));
+	else if (procpool_call_sleep(call, seconds))
+		return procpool_fail(call, "Stopped", "asked to stop");
+	return 0;
+}
+
 static int hold_or_mark(struct procpool_call *call)
 {
 	const char *path;
@@ -381,6 +397,9 @@ static const struct procpool_function functions[] = {
 	 leave_child},
 	{"mark", "mark(path, text): appends a line to a file", mark},
 	{"mark_and_die", "mark_and_die(path, text, die): and kills its process", mark_and_die},
+	{"mark_and_sleep",
+	 "mark_and_sleep(path, text, seconds, obeys): and sleeps, until asked to stop if it obeys",
+	 mark_and_sleep},
 	{"hold_or_mark", "hold_or_mark(path, text?): hold of one argument, mark of two",
 	 hold_or_mark},
 	{"persist",

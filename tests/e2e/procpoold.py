@@ -128,7 +128,11 @@ def parents():
 
 
 def children(pid):
-    return {child for child, parent in parents().items() if parent == pid}
+    """Its children; those of an ended process are none."""
+    try:
+        return set(map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:  # it has ended, or the kernel was built without
+        return {child for child, parent in parents().items() if parent == pid}
 
 
 def descendants(pid):
