@@ -30,7 +30,7 @@ struct param {
 };
 
 #define PARAM_JOB_MAX  ((UINT64_C(1) << 53) - 1)
-#define PARAM_KEYS_MAX 16U /* keys in one table */
+#define PARAM_KEYS_MAX 32U /* keys in one table */
 
 /*
  * Positional params: `min` to `max` values of the types in the table, of which params[i] is row i.

@@ -169,8 +169,7 @@ static void leave_owner(struct pool *pool)
 		return;
 	pool->owner = NULL;
 	LIST_REMOVE(pool, of_owner);
-	account_release(&owner->account, RESOURCE_POOLS, 1);
-	account_release(&owner->account, RESOURCE_WORKERS, pool->charged_workers);
+	session_release_pool(owner, pool);
 	core_session_unref(pool->core, owner);
 }
 

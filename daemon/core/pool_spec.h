@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a pool is made of: plain data, filled in by whoever reads it (io/config_pool.c) and not
- * changed once a pool has it. Shared by references, because a pool's processes are started from it
- * for as long as the pool lives, whatever becomes of the configuration meanwhile.
+ * What a pool is made of: plain data, filled in by whoever reads it (io/config_pool.c from the
+ * configuration, io/pool_params.c from what a session asks for) and not changed once a pool has it.
+ * Shared by references, because a pool's processes are started from it for as long as the pool
+ * lives, whatever becomes of the configuration meanwhile.
  *
  * Adding a setting touches: the struct here, its default in pool_spec_create(), the keys in
- * io/config_pool.c, procpoold.8.scd, tests/io/test_config.c.
+ * io/config_pool.c (procpoold.8.scd, tests/io/test_config.c) and in io/pool_params.c (PROTOCOL.md,
+ * <procpool.h>, tests/e2e/test_own_pools.py).
  */
 #pragma once
 
@@ -22,9 +24,11 @@
 /* All owned. */
 struct pool_spec {
 	unsigned refs;
+	size_t bytes; /* of what a session asked for it with; 0: it is configured */
 	char *name;
 	char **runtime;       /* program and arguments; empty: the native runtime */
 	char **modules;       /* never NULL, as runtime */
+	char *main;           /* a script that runtimes may load functions from, or NULL */
 	char *initializer;    /* or NULL */
 	struct span initargs; /* held: an encoded array; size 0: none */
 	bool preload_always;

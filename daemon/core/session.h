@@ -88,6 +88,9 @@ struct subscription {
 	LIST_ENTRY(subscription) of_target; /* the job's, the pool's or the core's list */
 };
 
+/* Gives back what the session was charged for a pool of its own. */
+void session_release_pool(struct session *session, const struct pool *pool);
+
 /* Whether that is the name of a pool that the session has opened, perhaps long ago. */
 bool session_had_pool(const struct session *session, struct slice name);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/core.h"
 #include "proto/problem.h"
@@ -46,23 +47,47 @@ bool session_had_pool(const struct session *session, struct slice name)
 
 /* ---- opening ---- */
 
-static bool charge(struct session *session, unsigned workers, struct outcome *ret_error)
+/* What a pool costs its session. */
+struct costs {
+	uint64_t of[RESOURCE_COUNT];
+};
+
+static struct costs costs_of(const struct pool_spec *spec, unsigned workers)
 {
-	const char *limit = account_charge(&session->account, RESOURCE_POOLS, 1);
-	if (!limit) {
-		limit = account_charge(&session->account, RESOURCE_WORKERS, workers);
-		if (limit)
-			account_release(&session->account, RESOURCE_POOLS, 1);
-	}
-	if (limit)
-		*ret_error = error_over_limit(limit);
-	return !limit;
+	return (struct costs){{
+		[RESOURCE_POOLS] = 1,
+		[RESOURCE_WORKERS] = workers,
+		[RESOURCE_QUEUED_BYTES] = spec->bytes,
+	}};
 }
 
-static void release(struct session *session, unsigned workers)
+static void release(struct session *session, const struct costs *costs)
 {
-	account_release(&session->account, RESOURCE_POOLS, 1);
-	account_release(&session->account, RESOURCE_WORKERS, workers);
+	for (int r = 0; r < RESOURCE_COUNT; r++)
+		account_release(&session->account, (enum resource)r, costs->of[r]);
+}
+
+/* Takes all of it or nothing. */
+static bool charge(struct session *session, const struct costs *costs, struct outcome *ret_error)
+{
+	struct costs taken = {{0}};
+	for (int r = 0; r < RESOURCE_COUNT; r++) {
+		const char *limit =
+			account_charge(&session->account, (enum resource)r, costs->of[r]);
+		if (limit) {
+			release(session, &taken);
+			*ret_error = error_over_limit(limit);
+			return false;
+		}
+		taken.of[r] = costs->of[r];
+	}
+	return true;
+}
+
+void session_release_pool(struct session *session, const struct pool *pool)
+{
+	struct costs costs = costs_of(pool->spec, pool->charged_workers);
+	release(session, &costs);
 }
 
 /* A pool that is not among the core's yet. */
@@ -85,15 +110,16 @@ bool core_open_pool(struct core *core, struct session *session, uint32_t msgid,
 		    struct pool_spec *spec, uint64_t now_us, struct outcome *ret_error)
 {
 	unsigned workers = spec->workers_max + spec->extra_workers;
+	struct costs costs = costs_of(spec, workers);
 	if (core->stopping) {
 		*ret_error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
 		return false;
 	}
-	if (!charge(session, workers, ret_error))
+	if (!charge(session, &costs, ret_error))
 		return false;
 	struct pool *pool = make_pool(core, session, msgid, spec, ret_error);
 	if (!pool) {
-		release(session, workers);
+		release(session, &costs);
 		return false;
 	}
 	pool->owner = session;

@@ -362,7 +362,8 @@ static void finish_runtime(struct channel *spawner)
 		channel->worker->channel = NULL;
 		channel->orphaned = true;
 	}
-	bool silent = ended_silently(spawner);
+	bool told_to = spawner->runtime->state == RUNTIME_STOPPING;
+	bool silent = ended_silently(spawner) && !told_to;
 	enum runtime_end how = runtime_end(spawner);
 	struct outcome error = runtime_error(spawner);
 	if (silent)

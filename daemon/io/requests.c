@@ -12,6 +12,7 @@
 #include "io/call.h"
 #include "io/observe.h"
 #include "io/peer.h"
+#include "io/pool_requests.h"
 #include "io/server.h"
 #include "proto/options.h"
 #include "proto/request.h"
@@ -416,6 +417,7 @@ enum right {
 	RIGHT_NONE,
 	RIGHT_CALL,       /* functions, and what has become of own jobs */
 	RIGHT_OBSERVE,    /* what there is */
+	RIGHT_OPEN,       /* pools of its own, in which it runs any program */
 	RIGHT_ADMINISTER, /* pools that are not its own */
 };
 
@@ -425,6 +427,7 @@ static bool has_right(const struct session *session, enum right right)
 	case RIGHT_CALL:
 	case RIGHT_OBSERVE:
 		return true;
+	case RIGHT_OPEN:
 	case RIGHT_ADMINISTER:
 		return session->sees_all;
 	case RIGHT_NONE:
@@ -455,6 +458,10 @@ static const struct {
 	{"workers", RIGHT_OBSERVE, handle_workers},
 	{"functions", RIGHT_OBSERVE, handle_functions},
 	{"stats", RIGHT_OBSERVE, handle_stats},
+	{"open", RIGHT_OPEN, pool_handle_open},
+	{"close", RIGHT_CALL, pool_handle_close},
+	{"join", RIGHT_CALL, pool_handle_join},
+	{"terminate", RIGHT_CALL, pool_handle_terminate},
 	{"recycle", RIGHT_ADMINISTER, administer_recycle},
 	{"scale", RIGHT_ADMINISTER, administer_scale},
 	{"pause", RIGHT_ADMINISTER, administer_pause},

@@ -52,7 +52,7 @@ static void send_start(struct channel *channel, bool page)
 	struct procpool_writer *w = output_writer(&channel->output);
 	procpool_write_array(w, 2);
 	procpool_write_int(w, MSG_START);
-	procpool_write_map(w, spec->preload_always ? 10 : 9);
+	procpool_write_map(w, 9 + (spec->preload_always ? 1 : 0) + (spec->main ? 1 : 0));
 	procpool_write_string(w, "pool");
 	procpool_write_string(w, spec->name);
 	procpool_write_string(w, "worker");
@@ -80,6 +80,10 @@ static void send_start(struct channel *channel, bool page)
 	if (spec->preload_always) {
 		procpool_write_string(w, "preload");
 		procpool_write_string(w, "always");
+	}
+	if (spec->main) {
+		procpool_write_string(w, "main");
+		procpool_write_string(w, spec->main);
 	}
 	channel_mark_dirty(channel);
 }

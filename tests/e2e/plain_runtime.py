@@ -77,7 +77,7 @@ class Runtime:
     def start(self, settings):
         self.message_bytes, self.value_depth = settings["message_bytes"], settings["value_depth"]
         try:
-            for path in settings["modules"]:
+            for path in [*settings["modules"], *([settings["main"]] if "main" in settings else [])]:
                 self.load(path)
             if settings["initializer"]:
                 self.functions[settings["initializer"]](*settings["initargs"])
