@@ -13,6 +13,7 @@ enum option {
 	OPTION_RETRIES,
 	OPTION_TIMEOUT,
 	OPTION_EXPIRES,
+	OPTION_PARENT,
 	OPTION_COUNT,
 };
 
@@ -28,6 +29,7 @@ static const struct param options[OPTION_COUNT] = {
 	[OPTION_RETRIES] = {"retries", PARAM_UINT},
 	[OPTION_TIMEOUT] = {"timeout", PARAM_DURATION},
 	[OPTION_EXPIRES] = {"expires", PARAM_DELAY},
+	[OPTION_PARENT] = {"parent", PARAM_JOB},
 };
 
 #define ALL (OPTIONS_APPLY | OPTIONS_APPLY_ASYNC | OPTIONS_MAP | OPTIONS_MAP_ASYNC)
@@ -45,6 +47,7 @@ static const unsigned option_methods[OPTION_COUNT] = {
 	[OPTION_RETRIES] = ALL,
 	[OPTION_TIMEOUT] = ALL,
 	[OPTION_EXPIRES] = ALL,
+	[OPTION_PARENT] = ALL,
 };
 
 #undef ALL
@@ -133,6 +136,7 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	slice_of(values[OPTION_POOL], &ret->pool);
 	ret->kwargs = values[OPTION_KWARGS];
 	procpool_value_uint(values[OPTION_CHUNKSIZE], &ret->chunksize);
+	procpool_value_uint(values[OPTION_PARENT], &ret->parent);
 	ret->expires = procpool_value_double(values[OPTION_EXPIRES], &ret->expires_seconds);
 	procpool_value_uint(values[OPTION_RETRIES], &ret->retries);
 	procpool_value_double(values[OPTION_TIMEOUT], &ret->timeout);

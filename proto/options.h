@@ -32,6 +32,7 @@ struct task_options {
 	uint64_t retries;
 	bool expires;
 	double expires_seconds;
+	uint64_t parent; /* id of a job; 0: not given */
 };
 
 /*

@@ -113,6 +113,8 @@ unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
 	expiry_clear(core, job);
 	retry_clear(core, job);
 	job_drop_progress(job);
+	if (job->extra && job->extra->nesting)
+		nesting_unblock(&job->extra->nesting->call);
 	unsigned running = core_recall(core, job, true, now_us);
 	leave_session(job);
 	core_mark_dirty(core, job->function->pool);

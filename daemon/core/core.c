@@ -52,6 +52,7 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	STAILQ_INIT(&core->dirty);
 	STAILQ_INIT(&core->ended);
 	LIST_INIT(&core->subscriptions);
+	LIST_INIT(&core->callers);
 	TAILQ_INIT(&core->closing);
 	core->close_timer.kind = TIMER_CLOSE;
 	core->grace_timer.kind = TIMER_GRACE;
@@ -253,6 +254,8 @@ void core_schedule(struct core *core, uint64_t now_us)
 {
 	struct pool *pool;
 	sweep_pools(core);
+	if (core->workers_left && !core->stopping)
+		nesting_check(core, now_us);
 	while ((pool = STAILQ_FIRST(&core->dirty))) {
 		STAILQ_REMOVE_HEAD(&core->dirty, in_dirty);
 		pool->dirty = false;

@@ -84,6 +84,8 @@ struct core {
 	unsigned session_count;        /* with a connection */
 	TAILQ_HEAD(, session) closing; /* without one, and with jobs to be cancelled */
 	struct timer close_timer;
+	LIST_HEAD(, session) callers; /* that keep a worker while they wait (nesting.h) */
+	bool workers_left;            /* since it was last looked for a deadlock */
 	struct timer health_timer;
 
 	struct subscription_list subscriptions; /* to everything */
@@ -168,6 +170,7 @@ struct submission {
 	uint32_t retries;
 	bool expires;
 	uint64_t expires_us;
+	uint64_t parent; /* id of a job; 0: none */
 };
 
 /* Accepts a job: returns its id, or 0 and *ret_error. May end it at once (an empty map). */

@@ -110,6 +110,8 @@ void job_destroy(struct job *job)
 		assert(LIST_EMPTY(&job->extra->waits) && LIST_EMPTY(&job->extra->subscriptions));
 	job_drop_tasks(job);
 	job_drop_progress(job);
+	if (job->extra)
+		free(job->extra->nesting);
 	free(job->extra);
 	if (job->map) {
 		results_fini(&job->map->results);

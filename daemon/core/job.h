@@ -19,6 +19,7 @@
 
 struct flow;
 struct function;
+struct nesting;
 struct session;
 struct subscription;
 struct user;
@@ -83,6 +84,7 @@ struct job_extra {
 	struct wait_list waits;
 	struct subscription_list subscriptions;
 	struct job *job;
+	struct nesting *nesting; /* owned; NULL: neither has a parent nor calls others */
 	bool expires;
 	bool expiry_deferred;        /* to the end of a turn, once */
 	uint64_t expires_us;         /* from its acceptance on */

@@ -108,6 +108,17 @@ void policy_grow(struct pool *pool, const struct function *function, uint64_t no
 	pool_fill(pool, now_us);
 }
 
+bool policy_add_extra(struct pool *pool, uint64_t now_us)
+{
+	if (pool->target >= pool->max + pool->spec->extra_workers)
+		return false;
+	pool->target++;
+	if (pool->idle_timer.place == 0)
+		set_idle_timer(pool, now_us + pool->spec->idle_us);
+	pool_fill(pool, now_us);
+	return true;
+}
+
 void policy_shrink(struct pool *pool, uint64_t now_us)
 {
 	uint64_t idle_us = pool->spec->idle_us, next_us = now_us + idle_us;
@@ -178,6 +189,7 @@ void policy_scale(struct pool *pool, unsigned min, unsigned max, uint64_t now_us
 		pool->target = max;
 	if (pool->target > min && pool->idle_timer.place == 0)
 		set_idle_timer(pool, now_us + pool->spec->idle_us);
+	pool->core->workers_left = true;
 	recycle_advance(pool, now_us);
 	policy_trim(pool, now_us);
 	pool_fill(pool, now_us);

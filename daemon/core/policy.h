@@ -38,6 +38,10 @@ void policy_forget_worker(struct worker *worker);
 /* Tasks wait, first one of this function, and no worker can be given any more. */
 void policy_grow(struct pool *pool, const struct function *function, uint64_t now_us);
 
+/* One worker beyond the maximum, for calls that all others wait for. False: the pool allows no
+ * more. */
+bool policy_add_extra(struct pool *pool, uint64_t now_us);
+
 /* The idle timer is due. */
 void policy_shrink(struct pool *pool, uint64_t now_us);
 

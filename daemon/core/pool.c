@@ -244,6 +244,7 @@ static void start_failed(struct pool *pool, const struct outcome *error, bool ex
 /* Takes a worker out of those that are given work. */
 static void leave_service(struct worker *worker)
 {
+	worker->pool->core->workers_left = true;
 	if (worker->state == WORKER_IDLE)
 		TAILQ_REMOVE(&worker->pool->idle, worker, in_idle);
 	if (worker_serves(worker)) {

@@ -70,6 +70,7 @@ struct pool {
 	uint64_t jobs_under_way;
 	struct subscription_list subscriptions;
 	struct pool_wait_list waits;
+	bool live;  /* while it is looked for a deadlock (nesting.c) */
 	bool dirty; /* in the core's list of pools to schedule, or of those that have ended */
 	TAILQ_ENTRY(pool) in_core;
 	STAILQ_ENTRY(pool) in_dirty;

@@ -140,7 +140,7 @@ void scheduler_run(struct pool *pool, uint64_t now_us)
 		return;
 	while ((job = fair_queue_peek(&pool->queue))) {
 		struct worker *worker = TAILQ_FIRST(&pool->idle);
-		if (!worker)
+		if (!worker && nesting_parent(job) == 0)
 			worker = least_busy(pool, job->function, now_us);
 		if (!worker) {
 			policy_grow(pool, job->function, now_us);

@@ -73,6 +73,7 @@ struct session *core_session_open(struct core *core, uid_t uid, struct peer *pee
 	request_table_init(&session->requests);
 	LIST_INIT(&session->pools);
 	LIST_INIT(&session->waits);
+	LIST_INIT(&session->caller.blocking);
 	LIST_INIT(&session->pool_waits);
 	LIST_INIT(&session->subscriptions);
 	core->session_count++;
@@ -146,6 +147,7 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 		core_drop_wait(core, wait);
 	while (!LIST_EMPTY(&session->pool_waits))
 		pool_wait_drop(LIST_FIRST(&session->pool_waits));
+	nesting_close(session);
 	struct subscription *subscription;
 	while ((subscription = LIST_FIRST(&session->subscriptions)))
 		core_drop_subscription(core, subscription);
@@ -235,14 +237,20 @@ bool core_wait(struct core *core, struct session *session, uint32_t msgid, struc
 	wait->timer.kind = TIMER_WAIT;
 	LIST_INSERT_HEAD(&session->waits, wait, of_session);
 	LIST_INSERT_HEAD(&extra->waits, wait, of_job);
-	if (until_us != TIME_NEVER)
+	if (until_us != TIME_NEVER) {
 		timer_heap_set(&core->timers, &wait->timer, until_us);
+	} else if (nesting_parent(job) != 0 &&
+		   !nesting_block(core, &wait->blocking, session, job, now_us, ret_error)) {
+		core_drop_wait(core, wait);
+		return false;
+	}
 	return true;
 }
 
 void core_drop_wait(struct core *core, struct wait *wait)
 {
 	timer_heap_clear(&core->timers, &wait->timer);
+	nesting_unblock(&wait->blocking);
 	LIST_REMOVE(wait, of_session);
 	LIST_REMOVE(wait, of_job);
 	account_release(&wait->session->account, RESOURCE_WAITS, 1);

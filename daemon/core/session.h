@@ -17,6 +17,7 @@
 
 #include "core/account.h"
 #include "core/job.h"
+#include "core/nesting.h"
 #include "core/pool_wait.h"
 #include "core/request_table.h"
 #include "core/timer_heap.h"
@@ -58,6 +59,7 @@ struct session {
 	struct job_list kept;          /* finished and kept, the oldest first */
 	struct request_table requests; /* those of them that answer a request */
 	struct wait_list waits;
+	struct caller caller;
 	struct pool_wait_list pool_waits;
 	struct subscription_list subscriptions;
 };
@@ -68,6 +70,7 @@ struct wait {
 	struct job *job;
 	uint32_t msgid;
 	struct timer timer;
+	struct blocking blocking;
 	LIST_ENTRY(wait) of_session;
 	LIST_ENTRY(wait) of_job;
 };

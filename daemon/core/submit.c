@@ -223,6 +223,8 @@ static struct span request_of(const struct submission *submission)
 static bool set_extra(struct job *job, const struct submission *submission, const uint8_t *items)
 {
 	struct procpool_value kwargs = submission->kwargs;
+	if (submission->parent != 0 && nesting_set_parent(job, submission->parent) < 0)
+		return false;
 	if (kwargs.size == 0 && submission->retries == 0 && !submission->expires)
 		return true;
 	struct job_extra *extra = job_need_extra(job);
@@ -291,6 +293,27 @@ static void enter(struct core *core, struct session *session, struct job *job,
 	publish_job(core, job);
 }
 
+/* It must be under way. */
+static bool find_parent(struct core *core, struct session *session, uint64_t id,
+			struct outcome *ret_error)
+{
+	const struct job *parent = core_find_job(core, session, id, ret_error);
+	if (parent && job_ended(parent))
+		*ret_error =
+			error_outcome(ERR_NO_SUCH_JOB, "job %llu has ended: a parent is under way",
+				      (unsigned long long)id);
+	return parent && !job_ended(parent);
+}
+
+/* The caller stands still until the job has ended. */
+static void wait_for_child(struct core *core, struct session *session, struct job *job,
+			   uint64_t now_us)
+{
+	struct outcome error;
+	if (!nesting_block(core, &job->extra->nesting->call, session, job, now_us, &error))
+		core_end_job(core, job, JOB_FAIL, error, now_us);
+}
+
 /* The last that can fail. Gives the job its id. */
 static bool enter_tables(struct core *core, struct session *session, struct job *job,
 			 uint64_t now_us)
@@ -317,6 +340,8 @@ uint64_t core_submit(struct core *core, struct session *session,
 	}
 	struct function *function = find_function(core, session, submission, ret_error);
 	if (!function)
+		return 0;
+	if (submission->parent != 0 && !find_parent(core, session, submission->parent, ret_error))
 		return 0;
 	struct pool *pool = function->pool;
 	if (pool->failure.value.size > 0) {
@@ -347,6 +372,8 @@ uint64_t core_submit(struct core *core, struct session *session,
 	} else {
 		fair_queue_push(flow, job);
 		core_mark_dirty(core, pool);
+		if (submission->parent != 0 && !job->async)
+			wait_for_child(core, session, job, now_us);
 	}
 	return id;
 }

@@ -113,6 +113,23 @@ struct chunk *worker_current(struct worker *worker)
 	return worker->pending > 0 ? chunk_at(worker, worker->oldest_seq) : NULL;
 }
 
+struct chunk *worker_at(struct worker *worker)
+{
+	struct chunk *at = worker_current(worker);
+	if (!at || !worker->page)
+		return at;
+	for (uint32_t seq = at->seq + 1; seq != worker->next_seq; seq++) {
+		struct chunk *chunk = chunk_at(worker, seq);
+		uint64_t word = atomic_load(page_slot(worker->page, seq));
+		if (!chunk->pending)
+			continue;
+		if (word >> 32 != seq || (word & PAGE_BEGUN_MAX) == 0)
+			break;
+		at = chunk;
+	}
+	return at;
+}
+
 bool worker_has_waiting(struct worker *worker)
 {
 	if (worker->pending == 0 || !worker->page)

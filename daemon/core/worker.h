@@ -153,6 +153,12 @@ struct chunk *worker_push(struct worker *worker, struct job *job, struct range r
 /* The oldest chunk that is pending, or NULL: the one that runs. */
 struct chunk *worker_current(struct worker *worker);
 
+/*
+ * The chunk that it is at, by its page: answers may come later than what follows has begun. The
+ * oldest that is pending where nothing says more; NULL if there is none.
+ */
+struct chunk *worker_at(struct worker *worker);
+
 /* Whether it has not begun all that it was sent. Of a worker with a page. */
 bool worker_has_waiting(struct worker *worker);
 

@@ -219,7 +219,8 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 {
 	pid_t pid = worker_of(job);
 	bool failed = job_ended(job) && job->outcome.code != ERR_NONE;
-	procpool_write_map(w, failed ? 16 : 15);
+	uint64_t parent = nesting_parent(job);
+	procpool_write_map(w, 15 + failed + (parent != 0));
 	write_key_uint(w, "job", job->id);
 	write_key_string(w, "pool", job->function->pool->spec->name);
 	write_key_string(w, "function", job->function->name);
@@ -244,6 +245,8 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 		procpool_write_nil(w);
 	procpool_write_string(w, "detached");
 	procpool_write_bool(w, job->detached);
+	if (parent != 0)
+		write_key_uint(w, "parent", parent);
 	if (failed) {
 		procpool_write_string(w, "error");
 		procpool_write_value(w, span_value(job->outcome.value));

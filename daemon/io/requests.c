@@ -72,6 +72,7 @@ static void submit(struct call *call, enum options_method method)
 		.detach = options.detach,
 		.priority = options.priority,
 		.retries = (uint32_t)options.retries,
+		.parent = options.parent,
 		.expires = options.expires && options.expires_seconds < SECONDS_MAX,
 	};
 	if (submission.expires)

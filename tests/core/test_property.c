@@ -234,6 +234,19 @@ static struct session *any_session(struct life *life)
 	return *place;
 }
 
+static struct job *any_job(struct life *life, struct session *session, uint64_t *ret_id)
+{
+	if (life->job_count == 0)
+		return NULL;
+	uint64_t newest = life->first_id + life->job_count - 1;
+	uint64_t back = below(life, life->job_count < 20 ? life->job_count : 20);
+	struct outcome error = {0};
+	struct job *job = core_find_job(&life->world->core, session, newest - back, &error);
+	outcome_fini(&error);
+	*ret_id = newest - back;
+	return job;
+}
+
 static void submit(struct life *life)
 {
 	struct session *session = any_session(life);
@@ -262,6 +275,11 @@ static void submit(struct life *life)
 	for (uint32_t items = call.map ? call.count : 1; items > 0; items--)
 		life->retries[life->next_item++] = (uint8_t)call.retries;
 
+	/* A worker of some job calls, or so it says. */
+	uint64_t parent;
+	if (chance(life, 20) && any_job(life, session, &parent))
+		call.parent = parent;
+
 	/* Entered before, because it may be answered at once. */
 	struct expected_job *job = &life->jobs[life->job_count++];
 	*job = (struct expected_job){.call = call, .session_id = session->id};
@@ -271,24 +289,12 @@ static void submit(struct life *life)
 	if (id == 0) {
 		life->job_count--;
 		assert_true(code == ERR_BUSY || code == ERR_SHUTTING_DOWN ||
+			    (call.parent != 0 && code == ERR_NO_SUCH_JOB) ||
 			    code == ERR_INITIALIZER_FAILED || code == ERR_UNKNOWN_FUNCTION ||
 			    code == ERR_POOL_CLOSED);
 		return;
 	}
 	assert_true(id == life->first_id + life->job_count - 1);
-}
-
-static struct job *any_job(struct life *life, struct session *session, uint64_t *ret_id)
-{
-	if (life->job_count == 0)
-		return NULL;
-	uint64_t newest = life->first_id + life->job_count - 1;
-	uint64_t back = below(life, life->job_count < 20 ? life->job_count : 20);
-	struct outcome error = {0};
-	struct job *job = core_find_job(&life->world->core, session, newest - back, &error);
-	outcome_fini(&error);
-	*ret_id = newest - back;
-	return job;
 }
 
 static void wait_for_job(struct life *life)
@@ -627,6 +633,8 @@ static void add_pool(struct life *life, const char *name)
 		spec->max_rss_bytes = 1000;
 	if (chance(life, 20))
 		spec->memory_bytes = 1500;
+	if (chance(life, 20))
+		spec->extra_workers = 1 + (unsigned)below(life, 2);
 	pool_spec_settle(spec, 1 + (unsigned)below(life, 4));
 	if (chance(life, 20))
 		spec->stop_us = 0;

@@ -199,6 +199,7 @@ uint64_t world_try(struct world *world, struct session *session, struct call cal
 		.detach = call.detach,
 		.priority = call.priority,
 		.retries = call.retries,
+		.parent = call.parent,
 		.expires = call.expires,
 		.expires_us = call.expires_us,
 	};

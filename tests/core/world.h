@@ -136,6 +136,7 @@ struct call {
 	uint32_t padding; /* bytes of a second argument, unless it is a map */
 	int8_t priority;
 	uint32_t retries;
+	uint64_t parent; /* id; 0: none */
 	bool expires;
 	uint64_t expires_us;
 	bool map, async, collect, stream, detach;

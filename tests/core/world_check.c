@@ -40,7 +40,7 @@ static void check_runtimes(struct pool *pool)
 	CHECK(workers == pool->worker_count);
 	CHECK(ready == pool->ready_count);
 	CHECK(pool->core->stopping || ready <= pool->target);
-	CHECK(pool->min <= pool->target && pool->target <= pool->max);
+	CHECK(pool->min <= pool->target && pool->target <= pool->max + pool->spec->extra_workers);
 	CHECK(due == pool->due_count);
 	CHECK(!pool->successor || pool->serving);
 }

@@ -62,6 +62,7 @@ static void assert_none(void)
 	assert_int_equal(options.priority, 0);
 	assert_true(options.retries == 0);
 	assert_false(options.expires);
+	assert_true(options.parent == 0);
 }
 
 static void test_no_options(void **state)
@@ -96,6 +97,7 @@ static void test_each_option_belongs_to_its_methods(void **state)
 		{"retries", {1}, 1, "yyyy"},
 		{"timeout", {5}, 1, "yyyy"},
 		{"expires", {1}, 1, "yyyy"},
+		{"parent", {1}, 1, "yyyy"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t m = 0; m < 4; m++) {
@@ -129,6 +131,7 @@ static void test_values_arrive(void **state)
 	assert_true(parse_one(OPTIONS_MAP, "errors", VALUE(0xa5, 'r', 'a', 'i', 's', 'e')));
 	assert_false(options.collect);
 	assert_true(parse_one(OPTIONS_MAP_ASYNC, "stream", VALUE(0xc3)) && options.stream);
+	assert_true(parse_one(OPTIONS_MAP, "parent", VALUE(0xcd, 1, 0)) && options.parent == 256);
 	assert_true(parse_one(OPTIONS_APPLY, "expires", VALUE(0)) && options.expires);
 	assert_true(options.expires_seconds == 0);
 	assert_true(parse_one(OPTIONS_MAP, "expires", VALUE(0xca, 0x3f, 0, 0, 0)));
@@ -156,6 +159,10 @@ static void test_wrong_values_are_refused_by_name(void **state)
 		{"detach", {0xc0}, 1},
 		{"priority", {3}, 1},
 		{"priority", {0xfd}, 1},
+		{"parent", {0}, 1},
+		{"parent", {0xff}, 1},
+		{"parent", {0xc0}, 1},
+		{"parent", {0xca, 0x3f, 0x80, 0, 0}, 5},
 		{"expires", {0xff}, 1},
 		{"expires", {0xc0}, 1},
 		{"expires", {0xa1, '1'}, 2},
