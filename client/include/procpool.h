@@ -242,11 +242,18 @@ struct procpool_options {
 	void *items_data;
 	double timeout; /* seconds that a call may run, each element of a map anew; then it is
 			   stopped and fails with PROCPOOL_ERR_TIMEOUT. 0 or less: any time */
+	double expires; /* seconds within which it must begin, each element of a map, else it fails
+			   with PROCPOOL_ERR_EXPIRED; below a microsecond: at once. 0 or less: any
+			   time */
+	uint32_t retries; /* how many times more a call that failed is run, at most 100 */
+	int priority;     /* -2 to 2: of this connection's calls, what is higher begins first */
+	uint64_t parent;  /* of a function in a worker: its own job (procpool_call_job() there),
+			     so that a call that would wait for itself is found; 0: none */
 };
 
 /* clang-format off */
 #define PROCPOOL_OPTIONS_INIT \
-	{sizeof(struct procpool_options), NULL, {NULL, 0}, 0, false, false, false, NULL, NULL, 0}
+	{sizeof(struct procpool_options), NULL, {NULL, 0}, 0, false, false, false, NULL, NULL, 0, 0, 0, 0, 0}
 /* clang-format on */
 
 /* ---- Blocking calls ----

@@ -119,13 +119,22 @@ static void write_flag(struct procpool_writer *w, const char *key, bool set)
 	procpool_write_bool(w, true);
 }
 
+static void write_seconds(struct procpool_writer *w, const char *key, double seconds)
+{
+	if (!(seconds > 0))
+		return;
+	procpool_write_string(w, key);
+	procpool_write_double(w, seconds);
+}
+
 /* The options map, or nothing where there are no options. Adding an option touches the struct in
  * the header, its initialiser, and both halves of this function. */
 static void write_options(struct procpool_writer *w, const struct procpool_options *o)
 {
 	procpool_write_map(w, (size_t)(o->pool != NULL) + (o->kwargs.size > 0) +
 				      (o->chunksize > 0) + o->star + o->collect + o->detach +
-				      (o->on_items != NULL) + (o->timeout > 0));
+				      (o->on_items != NULL) + (o->timeout > 0) + (o->expires > 0) +
+				      (o->retries > 0) + (o->priority != 0) + (o->parent > 0));
 	if (o->pool) {
 		procpool_write_string(w, "pool");
 		procpool_write_string(w, o->pool);
@@ -145,9 +154,19 @@ static void write_options(struct procpool_writer *w, const struct procpool_optio
 	}
 	write_flag(w, "detach", o->detach);
 	write_flag(w, "stream", o->on_items != NULL);
-	if (o->timeout > 0) {
-		procpool_write_string(w, "timeout");
-		procpool_write_double(w, o->timeout);
+	write_seconds(w, "timeout", o->timeout);
+	write_seconds(w, "expires", o->expires);
+	if (o->retries > 0) {
+		procpool_write_string(w, "retries");
+		procpool_write_uint(w, o->retries);
+	}
+	if (o->priority != 0) {
+		procpool_write_string(w, "priority");
+		procpool_write_int(w, o->priority);
+	}
+	if (o->parent > 0) {
+		procpool_write_string(w, "parent");
+		procpool_write_uint(w, o->parent);
 	}
 }
 

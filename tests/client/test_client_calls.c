@@ -95,6 +95,11 @@ static void options_script(struct fake *fake)
 			   V("\223\241f\220\202\246detach\303\247timeout\313\100\004\000\000\000"
 			     "\000\000\000"));
 	fake_answer_int(fake, id, INT64_C(1) << 52);
+	id = expect_params(fake, "apply",
+			   V("\223\241f\220\205\247timeout\313\077\370\0\0\0\0\0\0"
+			     "\247expires\313\077\340\0\0\0\0\0\0"
+			     "\247retries\003\250priority\376\246parent\315\001\002"));
+	fake_answer_int(fake, id, 2);
 	id = expect_params(fake, "map_async", V("\222\241f\221\001"));
 	fake_answer_int(fake, id, 9);
 	fake_until_closed(fake);
@@ -129,6 +134,14 @@ static void options_are_written_as_the_protocol_says(void **state)
 	options.timeout = 2.5;
 	assert_int_equal(procpool_submit(pp, "f", NO_VALUE, &options, &job, &out), PROCPOOL_OK);
 	assert_true(job == UINT64_C(1) << 52);
+
+	options = (struct procpool_options)PROCPOOL_OPTIONS_INIT;
+	options.timeout = 1.5;
+	options.expires = 0.5;
+	options.retries = 3;
+	options.priority = -2;
+	options.parent = 0x102;
+	assert_int_equal(procpool_apply(pp, "f", NO_VALUE, &options, &out), PROCPOOL_OK);
 	assert_int_equal(procpool_submit_map(pp, "f", V("\221\001"), NULL, &job, &out),
 			 PROCPOOL_OK);
 	assert_int_equal(job, 9);
