@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <procpool.h>
+
 #include "json_read.h"
 #include "procpool/value.h"
 #include "text.h"
@@ -29,6 +31,9 @@ static const struct option_text {
 	{'H', "halt", NULL, "stop at the first item that fails"},
 	{'n', "no-progress", NULL, "no status line, even on a terminal"},
 	{'w', "window", "N", "at most N calls in flight (1024)"},
+	{'e', "expires", "SECONDS", "fail what has not begun after so long"},
+	{'y', "retries", "N", "run what fails up to N times more (0 to 100)"},
+	{'P', "priority", "N", "from -2 to 2: what is higher begins first"},
 	{'T', "state", "STATE", "only jobs that are waiting, running, done, failed or cancelled"},
 	{'S', "socket", "PATH", "where the daemon listens"},
 	{'t', "timeout", "SECONDS", "give up, and cancel what was submitted, after so long"},
@@ -39,9 +44,12 @@ static const struct option_text {
 
 #define OPTION_COUNT (sizeof(options) / sizeof(*options))
 
+/* The default of the daemon's limit retries_max; where that is lower, it says so. */
+#define RETRIES_MAX 100
+
 void arguments_init(struct arguments *args)
 {
-	*args = (struct arguments){.timeout = -1, .window = WINDOW_DEFAULT};
+	*args = (struct arguments){.timeout = -1, .window = WINDOW_DEFAULT, .expires = -1};
 }
 
 void arguments_fini(struct arguments *args)
@@ -65,16 +73,31 @@ static enum arguments_status add_kwarg(struct arguments *args, const char *text,
 	return ARGUMENTS_OK;
 }
 
-static enum arguments_status set_timeout(struct arguments *args, const char *text, struct text *why)
+static enum arguments_status read_seconds(const char *text, const char *what, double *ret,
+					  struct text *why)
 {
 	char *end;
 	errno = 0;
 	double seconds = strtod(text, &end);
 	if (end == text || *end != '\0' || errno != 0 || !isfinite(seconds) || seconds < 0) {
-		text_addf(why, "a timeout is a number of seconds, not '%s'", text);
+		text_addf(why, "%s is a number of seconds, not '%s'", what, text);
 		return ARGUMENTS_WRONG;
 	}
-	args->timeout = seconds;
+	*ret = seconds;
+	return ARGUMENTS_OK;
+}
+
+static enum arguments_status read_number(const char *text, const char *what, long min, long max,
+					 long *ret, struct text *why)
+{
+	char *end;
+	errno = 0;
+	long number = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || number < min || number > max) {
+		text_addf(why, "%s is a number from %ld to %ld, not '%s'", what, min, max, text);
+		return ARGUMENTS_WRONG;
+	}
+	*ret = number;
 	return ARGUMENTS_OK;
 }
 
@@ -94,15 +117,28 @@ static enum arguments_status set_run_timeout(struct arguments *args, const char 
 
 static enum arguments_status set_window(struct arguments *args, const char *text, struct text *why)
 {
-	char *end;
-	errno = 0;
-	long number = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || number < 1 || number > WINDOW_MAX) {
-		text_addf(why, "a window is a number from 1 to %d, not '%s'", WINDOW_MAX, text);
-		return ARGUMENTS_WRONG;
-	}
+	long number = WINDOW_DEFAULT;
+	enum arguments_status status = read_number(text, "a window", 1, WINDOW_MAX, &number, why);
 	args->window = (unsigned)number;
-	return ARGUMENTS_OK;
+	return status;
+}
+
+static enum arguments_status set_retries(struct arguments *args, const char *text, struct text *why)
+{
+	long number = 0;
+	enum arguments_status status =
+		read_number(text, "the number of retries", 0, RETRIES_MAX, &number, why);
+	args->retries = (unsigned)number;
+	return status;
+}
+
+static enum arguments_status set_priority(struct arguments *args, const char *text,
+					  struct text *why)
+{
+	long number = 0;
+	enum arguments_status status = read_number(text, "a priority", -2, 2, &number, why);
+	args->priority = (int)number;
+	return status;
 }
 
 static enum arguments_status set_format(struct arguments *args, enum item_format format,
@@ -154,7 +190,13 @@ static enum arguments_status set_option(struct arguments *args, int letter, stru
 		args->socket = optarg;
 		break;
 	case 't':
-		return set_timeout(args, optarg, why);
+		return read_seconds(optarg, "a timeout", &args->timeout, why);
+	case 'e':
+		return read_seconds(optarg, "an expiry", &args->expires, why);
+	case 'y':
+		return set_retries(args, optarg, why);
+	case 'P':
+		return set_priority(args, optarg, why);
 	case 'J':
 		args->json = true;
 		break;
@@ -228,6 +270,19 @@ enum arguments_status arguments_parse(struct arguments *args, const char *accept
 	args->operands = argv + optind;
 	args->operand_count = argc - optind;
 	return ARGUMENTS_OK;
+}
+
+void arguments_call_options(const struct arguments *args, struct procpool_options *ret)
+{
+	/* What libprocpool has for 0 is none. */
+	const double at_once = 1e-9;
+	*ret = (struct procpool_options)PROCPOOL_OPTIONS_INIT;
+	ret->pool = args->pool;
+	ret->timeout = args->run_timeout;
+	if (args->expires >= 0)
+		ret->expires = args->expires > 0 ? args->expires : at_once;
+	ret->retries = args->retries;
+	ret->priority = args->priority;
 }
 
 void arguments_help(struct text *out, const char *accepted)

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct procpool_options;
 struct procpool_writer;
 struct text;
 
@@ -38,6 +39,9 @@ struct arguments {
 	bool no_progress;
 	enum item_format format;
 	unsigned window; /* calls of map in flight */
+	double expires;  /* seconds; negative: never */
+	unsigned retries;
+	int priority;
 	const char *state;
 	bool help;
 	bool version;
@@ -64,6 +68,9 @@ void arguments_fini(struct arguments *args);
  */
 enum arguments_status arguments_parse(struct arguments *args, const char *accepted, bool leading,
 				      int argc, char **argv, struct text *why);
+
+/* The options of a call that were given: pool, and when and how often it may run. */
+void arguments_call_options(const struct arguments *args, struct procpool_options *ret);
 
 /* Appends the help text of the options in `accepted`, a line each. */
 void arguments_help(struct text *out, const char *accepted);

@@ -71,10 +71,9 @@ static enum exit_status call_init(struct call *call, const struct arguments *arg
 static enum session_status apply(struct session *session, const struct call *call,
 				 struct procpool_outcome *out)
 {
-	struct procpool_options options = PROCPOOL_OPTIONS_INIT;
+	struct procpool_options options;
 	struct procpool_call *started;
-	options.pool = session->args->pool;
-	options.timeout = session->args->run_timeout;
+	arguments_call_options(session->args, &options);
 	options.kwargs = procpool_writer_value(&call->kwargs);
 	out->code = procpool_apply_async(session->pp, call->function,
 					 procpool_writer_value(&call->arguments), &options, NULL,
@@ -109,12 +108,21 @@ static void write_submission(struct procpool_writer *w, const struct call *call,
 			     const struct arguments *args)
 {
 	bool kwargs = call->kwargs.size > 0, timed = args->run_timeout > 0;
+	bool expires = args->expires >= 0;
 	procpool_write_array(w, 3);
 	procpool_write_string(w, call->function);
 	procpool_write_value(w, procpool_writer_value(&call->arguments));
-	procpool_write_map(w, 1 + (args->pool != NULL) + timed + kwargs);
+	procpool_write_map(w, 3 + (args->pool != NULL) + timed + expires + kwargs);
 	procpool_write_string(w, "detach");
 	procpool_write_bool(w, true);
+	procpool_write_string(w, "retries");
+	procpool_write_uint(w, args->retries);
+	procpool_write_string(w, "priority");
+	procpool_write_int(w, args->priority);
+	if (expires) {
+		procpool_write_string(w, "expires");
+		procpool_write_double(w, args->expires);
+	}
 	if (args->pool) {
 		procpool_write_string(w, "pool");
 		procpool_write_string(w, args->pool);

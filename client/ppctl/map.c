@@ -373,8 +373,7 @@ static void map_init(struct map *map, struct session *session)
 		.fatal = PROCPOOL_OUTCOME_INIT,
 		.limit = args->window < LIMIT_FIRST ? args->window : LIMIT_FIRST,
 	};
-	map->options.pool = args->pool;
-	map->options.timeout = args->run_timeout;
+	arguments_call_options(args, &map->options);
 	if (args->operand_count > 1)
 		items_init_argv(&map->items, args->operands + 1, args->operand_count - 1);
 	else

@@ -27,7 +27,8 @@ _ppctl() {
 	local command="" operands=0 i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-S | --socket | -t | --timeout | -R | --run-timeout | -p | --pool | -k | --kwarg | -w | --window | -T | --state)
+		-S | --socket | -t | --timeout | -R | --run-timeout | -p | --pool | -k | --kwarg | -w | --window | -T | --state | \
+			-e | --expires | -y | --retries | -P | --priority)
 			((i++))
 			;;
 		-*) ;;
@@ -54,7 +55,11 @@ _ppctl() {
 		COMPREPLY=($(compgen -W "waiting running done failed cancelled" -- "$cur"))
 		return
 		;;
-	-t | --timeout | -R | --run-timeout | -k | --kwarg | -w | --window)
+	-P | --priority)
+		COMPREPLY=($(compgen -W "-2 -1 0 1 2" -- "$cur"))
+		return
+		;;
+	-t | --timeout | -R | --run-timeout | -k | --kwarg | -w | --window | -e | --expires | -y | --retries)
 		return
 		;;
 	esac

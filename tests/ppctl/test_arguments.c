@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "arguments.h"
 
+#include <procpool.h>
 #include <string.h>
 
 #include "json_write.h"
@@ -94,7 +95,34 @@ static void test_wrong_options_are_named(void **state)
 	assert_refused("k", WORDS("-k", "=1"), "a named argument is NAME=ARG, not '=1'");
 	assert_refused("k", WORDS("-k", "a"), "a named argument is NAME=ARG, not 'a'");
 	assert_refused("w", WORDS("-w", "0"), "a window is a number from 1 to 100000, not '0'");
+	assert_refused("e", WORDS("-e", "soon"), "an expiry is a number of seconds, not 'soon'");
+	assert_refused("y", WORDS("-y", "101"),
+		       "the number of retries is a number from 0 to 100, not '101'");
+	assert_refused("P", WORDS("--priority=3"), "a priority is a number from -2 to 2, not '3'");
 	assert_refused("j0", WORDS("-j0"), "-j and -0 exclude each other");
+}
+
+static void test_options_of_calls(void **state)
+{
+	(void)state;
+	struct arguments args;
+	struct procpool_options options;
+	struct text why = {0};
+	assert_int_equal(parse(&args, "eyPp", true, WORDS("f"), &why), ARGUMENTS_OK);
+	arguments_call_options(&args, &options);
+	assert_true(options.expires == 0 && options.retries == 0 && options.priority == 0);
+	arguments_fini(&args);
+	const char **words = WORDS("-e", "2.5", "--retries", "3", "-P", "-2", "-p", "one", "f");
+	assert_int_equal(parse(&args, "eyPp", true, words, &why), ARGUMENTS_OK);
+	arguments_call_options(&args, &options);
+	assert_true(options.expires == 2.5 && options.retries == 3 && options.priority == -2);
+	assert_string_equal(options.pool, "one");
+	arguments_fini(&args);
+	/* At once is not never. */
+	assert_int_equal(parse(&args, "e", true, WORDS("-e", "0", "f"), &why), ARGUMENTS_OK);
+	arguments_call_options(&args, &options);
+	assert_true(options.expires > 0 && options.expires < 1e-6);
+	arguments_fini(&args);
 }
 
 static void assert_value(const char *arg, bool strings, const char *json)
@@ -166,6 +194,7 @@ int main(void)
 		cmocka_unit_test(test_options_and_operands),
 		cmocka_unit_test(test_options_behind_operands_where_these_are_no_data),
 		cmocka_unit_test(test_wrong_options_are_named),
+		cmocka_unit_test(test_options_of_calls),
 		cmocka_unit_test(test_an_argument_is_json_or_a_string),
 		cmocka_unit_test(test_json_that_cannot_be_sent_is_not_taken_for_a_string),
 		cmocka_unit_test(test_job_ids),
