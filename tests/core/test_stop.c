@@ -279,6 +279,23 @@ static void test_what_waits_behind_runs_elsewhere(void **state)
 	end(&f);
 }
 
+static void test_what_waits_behind_goes_back_also_where_nobody_idles(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE);
+	struct fake_worker *worker = fake(&f, 0);
+	uint32_t msgid = map(&f, 5, 500 * MS);
+	run(&f, worker, 500 * MS);
+	assert_int_equal(f.pool->waiting, 4);
+	assert_false(fake_begin(f.world, worker));
+	fake_fail(f.world, worker, 500 * MS);
+	world_work(f.world);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(code_of(world_reply(f.world, msgid), i),
+				 i == 0 ? ERR_TIMEOUT : ERR_NONE);
+	end(&f);
+}
+
 static void test_nothing_is_assigned_until_the_task_has_stopped(void **state)
 {
 	(void)state;
@@ -633,6 +650,7 @@ int main(void)
 		cmocka_unit_test(test_worker_that_dies_while_its_task_stops_is_a_timeout),
 		cmocka_unit_test(test_each_element_of_a_chunk_has_its_own_time),
 		cmocka_unit_test(test_what_waits_behind_runs_elsewhere),
+		cmocka_unit_test(test_what_waits_behind_goes_back_also_where_nobody_idles),
 		cmocka_unit_test(test_nothing_is_assigned_until_the_task_has_stopped),
 		cmocka_unit_test(test_values_finished_before_share_a_message_with_the_stopped_one),
 		cmocka_unit_test(test_values_around_the_stopped_one_are_kept),
