@@ -235,10 +235,14 @@ static void settle(struct capture *capture)
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
-	struct capture_stream *stream = container_of(watcher, struct capture_stream, watcher);
-	(void)loop, (void)events;
-	read_stream(stream);
-	settle(stream->capture);
+	struct capture *capture = container_of(watcher, struct capture_stream, watcher)->capture;
+	(void)events;
+	/* Of what comes together, output first: it is the usual order. */
+	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++) {
+		ev_clear_pending(loop, &capture->streams[i].watcher);
+		read_stream(&capture->streams[i]);
+	}
+	settle(capture);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
