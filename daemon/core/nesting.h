@@ -8,6 +8,9 @@
  * this pool, or another in the same state, could run would stand still for ever. The call that
  * would bring that about fails instead; or one worker more is started, where the pool allows it.
  *
+ * A wait counts where its session has submitted the job: others who wait for it, such as the client
+ * of the parent, keep no worker.
+ *
  * Jobs are linked by ids and not by pointers: a parent may end, and be forgotten, before what it
  * has called. Who waits with a time limit is no caller, it goes on by itself.
  */

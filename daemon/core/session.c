@@ -239,7 +239,7 @@ bool core_wait(struct core *core, struct session *session, uint32_t msgid, struc
 	LIST_INSERT_HEAD(&extra->waits, wait, of_job);
 	if (until_us != TIME_NEVER) {
 		timer_heap_set(&core->timers, &wait->timer, until_us);
-	} else if (nesting_parent(job) != 0 &&
+	} else if (nesting_parent(job) != 0 && job->session == session &&
 		   !nesting_block(core, &wait->blocking, session, job, now_us, ret_error)) {
 		core_drop_wait(core, wait);
 		return false;

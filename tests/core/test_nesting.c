@@ -170,6 +170,22 @@ static void test_unlimited_wait_for_a_child_is_refused(void **state)
 	end(&f);
 }
 
+static void test_others_may_wait_for_a_child(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1);
+	uint64_t parent = begin_job(&f, "t.f", 0);
+	struct call call = {.function = "t.f", .async = true, .parent = parent};
+	uint64_t child = world_submit(f.world, world_open(f.world, 100), call, NULL);
+	/* The parent's client keeps no worker. */
+	uint32_t msgid = world_wait(f.world, f.session, child, TIME_NEVER);
+	assert_null(world_reply(f.world, msgid));
+	world_work(f.world);
+	assert_non_null(world_reply(f.world, msgid));
+	assert_int_equal(code_of(&f, msgid), ERR_NONE);
+	end(&f);
+}
+
 static void test_map_keeps_as_many_workers_as_it_has_callers(void **state)
 {
 	(void)state;
@@ -332,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_circle_through_two_pools_is_found),
 		cmocka_unit_test(test_chain_that_ends_is_none),
 		cmocka_unit_test(test_unlimited_wait_for_a_child_is_refused),
+		cmocka_unit_test(test_others_may_wait_for_a_child),
 		cmocka_unit_test(test_map_keeps_as_many_workers_as_it_has_callers),
 		cmocka_unit_test(test_pool_may_have_an_extra_worker),
 		cmocka_unit_test(test_call_fails_when_the_last_free_worker_leaves),

@@ -105,6 +105,14 @@ static void test_types(void **state)
 	assert_true(check(VALUE(0xa4, 1, 2, 3, 4), PARAM_STRING));
 	assert_false(check(VALUE(0xa5, 1, 2, 3, 4, 5), PARAM_STRING));
 	assert_true(check(VALUE(0xc4, 0), PARAM_STRING));
+	assert_true(check(VALUE(0), PARAM_UINT));
+	assert_false(check(VALUE(0xff), PARAM_UINT));
+	assert_false(check(VALUE(0xca, 0, 0, 0, 0), PARAM_UINT));
+	assert_true(check(VALUE(0), PARAM_DELAY));
+	assert_true(check(VALUE(0xca, 0x3f, 0x80, 0, 0), PARAM_DELAY));
+	assert_false(check(VALUE(0xff), PARAM_DELAY));
+	assert_false(check(VALUE(0xc0), PARAM_DELAY));
+	assert_false(check(VALUE(0xca, 0x7f, 0x80, 0, 0), PARAM_DELAY));
 	assert_true(check(VALUE(1), PARAM_COUNT));
 	assert_false(check(VALUE(0), PARAM_COUNT));
 	assert_false(check(VALUE(0xff), PARAM_COUNT));
