@@ -323,6 +323,79 @@ PROCPOOL_PUBLIC enum procpool_code procpool_request(struct procpool *pp, const c
 						    struct procpool_value params,
 						    struct procpool_outcome *out);
 
+/* ---- Pools of one's own ----
+ *
+ * A pool that belongs to this connection and ends with it, as multiprocessing.Pool() is a pool that
+ * belongs to its program. Only root and the user that the daemon runs as may open one
+ * (PROCPOOL_ERR_DENIED). What its functions print arrives as pushes `output`
+ * (procpool_on_push()).
+ *
+ *	static const char *const modules[] = {"images", NULL};
+ *	struct procpool_pool_options options = PROCPOOL_POOL_OPTIONS_INIT;
+ *	char pool[PROCPOOL_POOL_NAME_SIZE];
+ *
+ *	options.modules = modules;
+ *	options.workers = 5;
+ *	options.initializer = "images.setup";
+ *	if (procpool_pool_open(pp, &options, pool, &out) != PROCPOOL_OK)
+ *		errx(1, "%s", out.message);
+ *	... procpool_map() and the like, with the option `pool` where others may have the function
+ *... procpool_pool_close(pp, pool, &out); procpool_pool_join(pp, pool, -1, &out);
+ *
+ * These are blocking calls, as those above.
+ */
+
+struct procpool_pool_options {
+	size_t size; /* sizeof(struct procpool_pool_options), set by the initialiser */
+	const char *const *modules; /* what to load, NULL-terminated; NULL: nothing */
+	const char *const *runtime; /* program and arguments, NULL-terminated; NULL: the native
+				       runtime, which needs modules */
+	const char *main;        /* a script for the runtime to load, not the native one; or NULL */
+	unsigned workers;        /* 0: as many as the daemon's configuration says */
+	const char *initializer; /* what each worker runs first; or NULL */
+	struct procpool_value initargs; /* an array of its arguments, or of size 0 */
+	const char *cwd;                /* an absolute path; NULL: the daemon's directory */
+	const char *const *env;         /* "NAME=value" to set, "NAME" to remove in the daemon's
+					   environment, NULL-terminated; or NULL */
+	struct procpool_value more;     /* a map of other keys of the method `open`, such as umask,
+					   rlimits and max_tasks (PROTOCOL.md), or of size 0 */
+};
+
+/* clang-format off */
+#define PROCPOOL_POOL_OPTIONS_INIT \
+	{sizeof(struct procpool_pool_options), NULL, NULL, NULL, 0, NULL, {NULL, 0}, NULL, NULL, {NULL, 0}}
+/* clang-format on */
+
+/* Bytes for the name of a pool that was opened, with its NUL. */
+#define PROCPOOL_POOL_NAME_SIZE 64
+
+/*
+ * Opens a pool: returns PROCPOOL_OK when its first worker is ready, with its name in ret_pool and
+ * a map {pool, workers} in out->value. Else nothing of it remains:
+ * PROCPOOL_ERR_INITIALIZER_FAILED (it cannot load, or its initializer failed: out->error has
+ * traceback and the like), _DENIED, _BUSY (limits), _BAD_REQUEST, or those of the library.
+ */
+PROCPOOL_PUBLIC enum procpool_code procpool_pool_open(struct procpool *pp,
+						      const struct procpool_pool_options *options,
+						      char ret_pool[PROCPOOL_POOL_NAME_SIZE],
+						      struct procpool_outcome *out);
+
+/* It takes no more calls (PROCPOOL_ERR_POOL_CLOSED), finishes those it has, and ends. May be
+ * repeated. */
+PROCPOOL_PUBLIC enum procpool_code procpool_pool_close(struct procpool *pp, const char *pool,
+						       struct procpool_outcome *out);
+
+/* Cancels all that it has (PROCPOOL_ERR_CANCELLED) and kills its workers. May be repeated. */
+PROCPOOL_PUBLIC enum procpool_code procpool_pool_terminate(struct procpool *pp, const char *pool,
+							   struct procpool_outcome *out);
+
+/*
+ * Waits until nothing of the pool is left; less than 0 seconds: without limit. May be repeated.
+ * PROCPOOL_ERR_NOT_READY: not yet. PROCPOOL_ERR_BAD_REQUEST: it was neither closed nor terminated.
+ */
+PROCPOOL_PUBLIC enum procpool_code procpool_pool_join(struct procpool *pp, const char *pool,
+						      double seconds, struct procpool_outcome *out);
+
 /* ---- Calls in flight ----
  *
  * These queue the request and return at once, also in callbacks. Requests are sent together: when

@@ -106,10 +106,8 @@ enum procpool_code procpool_request(struct procpool *pp, const char *method,
 	return await(pp, &wait, code);
 }
 
-/* A request with the params that a writer holds, which it ends. */
-static enum procpool_code request_written(struct procpool *pp, const char *method,
-					  struct procpool_writer *params,
-					  struct procpool_outcome *out)
+enum procpool_code request_written(struct procpool *pp, const char *method,
+				   struct procpool_writer *params, struct procpool_outcome *out)
 {
 	struct procpool_value value = procpool_writer_value(params);
 	enum procpool_code code = value.size > 0

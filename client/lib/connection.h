@@ -70,6 +70,10 @@ void connection_end_call(struct procpool *pp, struct procpool_call *call,
 /* Takes all complete messages received; stops where the connection is lost. */
 void receive_messages(struct procpool *pp);
 
+/* Makes a request and waits for its answer, with the params that a writer holds, which it ends. */
+enum procpool_code request_written(struct procpool *pp, const char *method,
+				   struct procpool_writer *params, struct procpool_outcome *out);
+
 /* Queues apply_async or map_async. */
 enum procpool_code submit_job(struct procpool *pp, const char *method, const char *func,
 			      struct procpool_value args, const struct procpool_options *options,

@@ -269,6 +269,91 @@ static void a_detached_job_is_found_after_reconnecting(void **state)
 	procpool_outcome_fini(&out);
 }
 
+static const char *const demo[] = {"demo", NULL};
+
+static void a_pool_of_one_s_own_is_opened_used_closed_and_joined(void **state)
+{
+	struct procpool *pp = *state;
+	static const char *const env[] = {"A=1", "B=", "HOME", NULL};
+	struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+	struct procpool_pool_options own = PROCPOOL_POOL_OPTIONS_INIT;
+	struct procpool_options options = PROCPOOL_OPTIONS_INIT;
+	char pool[PROCPOOL_POOL_NAME_SIZE] = "";
+	own.modules = demo;
+	own.workers = 2;
+	own.initargs = V("\222\001\243abc"); /* [1, "abc"] */
+	own.cwd = "/";
+	own.env = env;
+	own.more = V("\202\245umask\022\245idle?\300");
+	assert_int_equal(procpool_pool_open(pp, &own, pool, &out), PROCPOOL_ERR_BAD_REQUEST);
+	assert_non_null(strstr(out.message, "idle?"));
+	own.more = V("\201\245umask\022");
+	assert_int_equal(procpool_pool_open(pp, &own, pool, &out), PROCPOOL_OK);
+	assert_memory_equal(pool, "session-", 8);
+	assert_int_equal(int_of(procpool_value_get(out.value, "workers")), 2);
+
+	options.pool = pool;
+	assert_int_equal(procpool_map(pp, "demo.inc", V("\222\001\002"), &options, &out),
+			 PROCPOOL_OK);
+	assert_int_equal(procpool_pool_join(pp, pool, 0, &out), PROCPOOL_ERR_BAD_REQUEST);
+	assert_int_equal(procpool_pool_close(pp, pool, &out), PROCPOOL_OK);
+	assert_int_equal(procpool_apply(pp, "demo.inc", V("\221\001"), &options, &out),
+			 PROCPOOL_ERR_POOL_CLOSED);
+	assert_int_equal(procpool_pool_join(pp, pool, 60, &out), PROCPOOL_OK);
+	assert_int_equal(procpool_pool_join(pp, pool, -1, &out), PROCPOOL_OK);
+	assert_int_equal(procpool_pool_terminate(pp, pool, NULL), PROCPOOL_OK);
+	procpool_outcome_fini(&out);
+}
+
+static void a_pool_that_cannot_be_opened_says_why(void **state)
+{
+	struct procpool *pp = *state;
+	static const char *const runtime[] = {"/nonexistent/runtime", "-x", NULL};
+	struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+	struct procpool_pool_options own = PROCPOOL_POOL_OPTIONS_INIT;
+	char pool[PROCPOOL_POOL_NAME_SIZE] = "";
+	own.runtime = runtime;
+	own.main = "/script";
+	own.initializer = "script:setup";
+	assert_int_equal(procpool_pool_open(pp, &own, pool, &out), PROCPOOL_ERR_INITIALIZER_FAILED);
+	assert_non_null(strstr(out.message, "/nonexistent/runtime"));
+	assert_string_equal(pool, "");
+	own.initargs = V("\201\001\002"); /* not an array */
+	assert_int_equal(procpool_pool_open(pp, &own, pool, &out), PROCPOOL_ERR_INVALID);
+	own.initargs = V("\222\001"); /* not a whole one */
+	assert_int_equal(procpool_pool_open(pp, &own, pool, &out), PROCPOOL_ERR_INVALID);
+	own.initargs = NO_VALUE;
+	own.more = V("\220"); /* not a map */
+	assert_int_equal(procpool_pool_open(pp, &own, pool, NULL), PROCPOOL_ERR_INVALID);
+	assert_int_equal(procpool_pool_open(pp, NULL, pool, &out), PROCPOOL_ERR_INVALID);
+	own.size = 0;
+	assert_int_equal(procpool_pool_open(pp, &own, pool, &out), PROCPOOL_ERR_INVALID);
+	procpool_outcome_fini(&out);
+}
+
+static void terminating_a_pool_cancels_its_calls(void **state)
+{
+	struct procpool *pp = *state;
+	struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+	struct procpool_pool_options own = PROCPOOL_POOL_OPTIONS_INIT;
+	struct procpool_options options = PROCPOOL_OPTIONS_INIT;
+	struct procpool_call *call;
+	char pool[PROCPOOL_POOL_NAME_SIZE];
+	own.modules = demo;
+	own.workers = 1;
+	assert_int_equal(procpool_pool_open(pp, &own, pool, NULL), PROCPOOL_OK);
+	options.pool = pool;
+	/* [60] */
+	assert_int_equal(
+		procpool_apply_async(pp, "demo.sleep", V("\221\074"), &options, NULL, NULL, &call),
+		PROCPOOL_OK);
+	assert_int_equal(procpool_pool_terminate(pp, pool, &out), PROCPOOL_OK);
+	assert_int_equal(procpool_call_wait(call, 60), PROCPOOL_ERR_CANCELLED);
+	procpool_call_free(call);
+	assert_int_equal(procpool_pool_join(pp, pool, -1, &out), PROCPOOL_OK);
+	procpool_outcome_fini(&out);
+}
+
 static void on_push(struct procpool *pp, const struct procpool_push *push, void *data)
 {
 	(void)pp;
@@ -347,6 +432,9 @@ int main(int argc, char **argv)
 		TEST(many_calls_are_in_flight_at_once),
 		TEST(large_values_go_through_while_others_do),
 		TEST(a_detached_job_is_found_after_reconnecting),
+		TEST(a_pool_of_one_s_own_is_opened_used_closed_and_joined),
+		TEST(a_pool_that_cannot_be_opened_says_why),
+		TEST(terminating_a_pool_cancels_its_calls),
 		TEST(the_end_of_a_job_is_pushed),
 		TEST(calls_that_wait_are_cancelled),
 		TEST(a_killed_daemon_loses_its_calls),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from procpoold import PROBE, PYTHON, Daemon, await_end, descendants, eventually
+from procpoold import BUILD, PROBE, PYTHON, Daemon, await_end, descendants, eventually
 from rpc import RpcError
 
 HERE = pathlib.Path(__file__).parent
@@ -413,3 +413,10 @@ def test_events_of_a_pool_tell_its_life(server, client):
     client.call("close", pool)
     client.event("pool", pool=pool, state="closed")
     client.event("pool", pool=pool, state="ended")
+
+
+def test_the_example_runs(server):
+    """client/examples/own_pool.c"""
+    env = os.environ | {"PROCPOOL_SOCKET": str(server.path)}
+    out = subprocess.run([f"{BUILD}/client/examples/example-own-pool"], env=env, check=True, capture_output=True, text=True)
+    assert out.stdout.endswith(": the numbers from 2 to 101 are 5150 together\n")
