@@ -25,7 +25,7 @@
  *                         returns            the outcome comes
  *   procpool_apply        when it has run    in *out
  *   procpool_apply_async  at once: a call    to a callback, or by procpool_call_wait()
- *   procpool_submit       a job's id         by procpool_wait() or procpool_result(), also on
+ *   procpool_submit       a job's id         by procpool_wait() or procpool_fetch(), also on
  *                                            another connection; and as a push
  *
  * A call belongs to its connection and ends with it. A job has an id, its result is kept for a
@@ -304,8 +304,8 @@ PROCPOOL_PUBLIC enum procpool_code procpool_wait(struct procpool *pp, uint64_t j
 						 struct procpool_outcome *out);
 
 /* Fetches the value or error of a job that has ended, else PROCPOOL_ERR_NOT_READY. */
-PROCPOOL_PUBLIC enum procpool_code procpool_result(struct procpool *pp, uint64_t job,
-						   struct procpool_outcome *out);
+PROCPOOL_PUBLIC enum procpool_code procpool_fetch(struct procpool *pp, uint64_t job,
+						  struct procpool_outcome *out);
 
 /*
  * Ends a job. out->value is a map: `cancelled`, whether this did it, `state`, the job's state

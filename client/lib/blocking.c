@@ -139,8 +139,8 @@ static enum procpool_code request_job(struct procpool *pp, const char *method, u
 	return request_written(pp, method, &params, out);
 }
 
-enum procpool_code procpool_result(struct procpool *pp, uint64_t job_id,
-				   struct procpool_outcome *out)
+enum procpool_code procpool_fetch(struct procpool *pp, uint64_t job_id,
+				  struct procpool_outcome *out)
 {
 	return request_job(pp, "result", job_id, out);
 }

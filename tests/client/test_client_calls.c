@@ -182,7 +182,7 @@ static void jobs_are_reached_by_their_id(void **state)
 
 	assert_int_equal(procpool_wait(pp, 7, -1, &out), PROCPOOL_OK);
 	assert_int_equal(procpool_wait(pp, 7, 0.5, &out), PROCPOOL_ERR_NOT_READY);
-	assert_int_equal(procpool_result(pp, 7, NULL), PROCPOOL_OK);
+	assert_int_equal(procpool_fetch(pp, 7, NULL), PROCPOOL_OK);
 	assert_int_equal(procpool_cancel(pp, 7, &out), PROCPOOL_OK);
 	assert_value(procpool_value_get(out.value, "cancelled"), V("\302"));
 	assert_int_equal(procpool_subscribe(pp, 7, NULL, &out), PROCPOOL_OK);

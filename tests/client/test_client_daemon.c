@@ -259,7 +259,7 @@ static void a_detached_job_is_found_after_reconnecting(void **state)
 	assert_int_equal(procpool_reconnect(pp, &out), PROCPOOL_OK);
 	assert_int_equal(procpool_wait(pp, job, 60, &out), PROCPOOL_OK);
 	assert_int_equal(int_of(out.value), 2);
-	assert_int_equal(procpool_result(pp, job, &out), PROCPOOL_OK);
+	assert_int_equal(procpool_fetch(pp, job, &out), PROCPOOL_OK);
 	assert_int_equal(int_of(out.value), 2);
 	assert_int_equal(procpool_submit_map(pp, "demo.inc", V("\222\001\002"), NULL, &job, &out),
 			 PROCPOOL_OK);

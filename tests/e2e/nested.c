@@ -5,6 +5,8 @@
  */
 #include "nested.h"
 
+/* A function that calls back needs both, so neither may take the other's names. */
+#include <procpool.h>
 #include <procpool/module.h>
 #include <stdio.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The side of the module `nested` that is a client: <procpool.h> and <procpool/module.h> both name
- * a procpool_result(), so one file cannot have both. */
+/* The side of the module `nested` that is a client. */
 #pragma once
 
 #include <procpool/value.h>

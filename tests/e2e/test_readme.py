@@ -56,4 +56,4 @@ def test_the_python_program_of_the_readme_prints_the_map(daemon):
 def test_the_configuration_of_the_readme_is_accepted(start):
     text = program("conf", 'pool "codecs"')
     server = start(workers=None, config=text).await_ready()
-    assert {row["name"]: row["target"] for row in server.connect().call("pools")}["codecs"] == 4
+    assert {row["name"]: row["target"] for row in server.connect().call("pools")}["codecs"] == 2
