@@ -134,13 +134,24 @@ static struct outcome no_pool(const struct session *session, struct slice name)
 					       : error_no_such_pool(name);
 }
 
+/* Of a pool that takes no jobs: for good, or until it is resumed. */
+static struct outcome takes_none(const struct pool *pool)
+{
+	if (!pool->draining)
+		return error_pool_closed(pool->spec->name);
+	return error_outcome(ERR_POOL_CLOSED,
+			     "pool %s is drained by its administrator and takes no jobs until it "
+			     "is resumed: try again later",
+			     pool->spec->name);
+}
+
 static struct function *find_in_pool(struct core *core, const struct session *session,
 				     const struct submission *submission, struct outcome *ret_error)
 {
 	struct slice name = {submission->pool, submission->pool_size};
 	struct pool *pool = core_find_pool(core, session, name.data, name.size);
 	if (!pool || !pool_takes_jobs(pool)) {
-		*ret_error = pool ? error_pool_closed(pool->spec->name) : no_pool(session, name);
+		*ret_error = pool ? takes_none(pool) : no_pool(session, name);
 		return NULL;
 	}
 	struct function *function = function_table_find(&pool->functions, submission->function,
@@ -180,7 +191,7 @@ static struct function *find_function(struct core *core, const struct session *s
 	}
 	if (!found)
 		/* A pool that cannot even load may be the one that was meant. */
-		*ret_error = closed     ? error_pool_closed(closed->spec->name)
+		*ret_error = closed     ? takes_none(closed)
 			     : unloaded ? copy_failure(unloaded)
 					: unknown_function(core, session, submission);
 	return found;

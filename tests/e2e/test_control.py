@@ -97,7 +97,8 @@ def test_a_drained_pool_refuses_jobs_until_it_is_resumed(probe, gate):
     drain = admin.request("drain", "default")
     assert row_of(server.connect())["state"] == "draining"
     for options in ({}, {"pool": "default"}):
-        assert client.error("apply", "demo.inc", [1], options)["code"] == "pool-closed"
+        error = client.error("apply", "demo.inc", [1], options)
+        assert error["code"] == "pool-closed" and "until it is resumed" in error["message"]
     held.release()
     assert (client.response(running), client.response(waiting)) == (None, 2)
     assert admin.response(drain) is None
