@@ -66,6 +66,14 @@ void policy_forget_worker(struct worker *worker)
 
 /* ---- how many ---- */
 
+/* For how long a worker beyond the least may idle. Not 0: while all are busy, it would be looked
+ * without end for one that idles. */
+static uint64_t idle_us(const struct pool *pool)
+{
+	uint64_t us = pool->spec->idle_us;
+	return us > POLICY_PATIENCE_US ? us : POLICY_PATIENCE_US;
+}
+
 static void set_idle_timer(struct pool *pool, uint64_t at_us)
 {
 	timer_heap_set(&pool->core->timers, &pool->idle_timer, at_us);
@@ -104,7 +112,7 @@ void policy_grow(struct pool *pool, const struct function *function, uint64_t no
 	unsigned room = pool->max - pool->target;
 	pool->target += wanted < room ? (unsigned)wanted : room;
 	if (pool->idle_timer.place == 0)
-		set_idle_timer(pool, now_us + pool->spec->idle_us);
+		set_idle_timer(pool, now_us + idle_us(pool));
 	pool_fill(pool, now_us);
 }
 
@@ -114,18 +122,18 @@ bool policy_add_extra(struct pool *pool, uint64_t now_us)
 		return false;
 	pool->target++;
 	if (pool->idle_timer.place == 0)
-		set_idle_timer(pool, now_us + pool->spec->idle_us);
+		set_idle_timer(pool, now_us + idle_us(pool));
 	pool_fill(pool, now_us);
 	return true;
 }
 
 void policy_shrink(struct pool *pool, uint64_t now_us)
 {
-	uint64_t idle_us = pool->spec->idle_us, next_us = now_us + idle_us;
+	uint64_t most_us = idle_us(pool), next_us = now_us + most_us;
 	struct worker *worker;
 	while (pool->target > pool->min && (worker = TAILQ_LAST(&pool->idle, worker_list))) {
-		if (worker->since_us + idle_us > now_us) {
-			next_us = worker->since_us + idle_us;
+		if (worker->since_us + most_us > now_us) {
+			next_us = worker->since_us + most_us;
 			break;
 		}
 		pool->target--;
@@ -188,7 +196,7 @@ void policy_scale(struct pool *pool, unsigned min, unsigned max, uint64_t now_us
 	if (pool->target > max)
 		pool->target = max;
 	if (pool->target > min && pool->idle_timer.place == 0)
-		set_idle_timer(pool, now_us + pool->spec->idle_us);
+		set_idle_timer(pool, now_us + idle_us(pool));
 	pool->core->workers_left = true;
 	recycle_advance(pool, now_us);
 	policy_trim(pool, now_us);

@@ -149,6 +149,22 @@ static void test_what_nobody_needs_for_a_while_goes(void **state)
 	end(&f);
 }
 
+/* All of them are busy, so that there is none to give up. */
+static void test_a_pool_whose_workers_may_not_idle_is_looked_at_now_and_then(void **state)
+{
+	(void)state;
+	struct fixture f = begin((struct wish){.min = 1, .max = 3});
+	f.pool->spec->idle_us = 0;
+	apply(&f, 3);
+	hold_all(&f);
+	world_advance(f.world, SECOND);
+	assert_int_equal(f.pool->ready_count, 3);
+	world_work(f.world);
+	world_advance(f.world, 2 * POLICY_PATIENCE_US);
+	assert_int_equal(f.pool->ready_count, 1);
+	end(&f);
+}
+
 static void test_a_pool_is_scaled_up_and_down(void **state)
 {
 	(void)state;
@@ -315,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_soon_done_is_no_reason_to_grow),
 		cmocka_unit_test(test_a_short_task_behind_a_long_one_is_a_reason_to_grow),
 		cmocka_unit_test(test_what_nobody_needs_for_a_while_goes),
+		cmocka_unit_test(test_a_pool_whose_workers_may_not_idle_is_looked_at_now_and_then),
 		cmocka_unit_test(test_a_pool_is_scaled_up_and_down),
 		cmocka_unit_test(test_workers_not_ready_yet_are_the_first_to_go),
 		cmocka_unit_test(test_a_worker_is_replaced_after_its_tasks_and_capacity_never_dips),
