@@ -116,8 +116,10 @@ static bool is_live(struct pool *pool)
 	struct worker *worker;
 	if (has_room(pool))
 		return true;
+	/* What is being stopped ends, or is killed, whatever it waits for. */
 	TAILQ_FOREACH (worker, &pool->workers, in_pool)
-		if (worker->state == WORKER_BUSY && is_free(worker_at(worker)->job))
+		if (worker->state == WORKER_HALTING ||
+		    (worker->state == WORKER_BUSY && is_free(worker_at(worker)->job)))
 			return true;
 	return false;
 }

@@ -116,6 +116,24 @@ static void test_workers_that_wait_for_nothing_are_waited_for(void **state)
 	end(&f);
 }
 
+static void test_worker_whose_task_is_being_stopped_is_waited_for(void **state)
+{
+	(void)state;
+	struct fixture f = begin(2);
+	uint64_t parent = begin_job(&f, "t.f", 0);
+	uint64_t unwanted = begin_job(&f, "t.f", 1);
+	core_cancel(&f.world->core, world_job(f.world, f.session, unwanted), f.world->now_us);
+	world_settle(f.world);
+	assert_int_equal(world_worker(f.world, 1)->worker->state, WORKER_HALTING);
+	uint32_t msgid = call_within(&f, world_open(f.world, 100), parent, "t.f");
+	assert_null(world_reply(f.world, msgid));
+	fake_fail(f.world, world_worker(f.world, 1), 1);
+	world_work(f.world);
+	assert_non_null(world_reply(f.world, msgid));
+	assert_int_equal(code_of(&f, msgid), ERR_NONE);
+	end(&f);
+}
+
 static void test_circle_through_two_pools_is_found(void **state)
 {
 	(void)state;
@@ -345,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_call_that_nobody_could_run_fails),
 		cmocka_unit_test(test_only_the_call_that_closes_the_circle_fails),
 		cmocka_unit_test(test_workers_that_wait_for_nothing_are_waited_for),
+		cmocka_unit_test(test_worker_whose_task_is_being_stopped_is_waited_for),
 		cmocka_unit_test(test_circle_through_two_pools_is_found),
 		cmocka_unit_test(test_chain_that_ends_is_none),
 		cmocka_unit_test(test_unlimited_wait_for_a_child_is_refused),
