@@ -319,12 +319,24 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 	core_mark_dirty(pool->core, pool);
 }
 
+/* What is still to be told names them, where several timers are due at a time. */
+static void use_in_actions(const struct pool *pool)
+{
+	const struct core *core = pool->core;
+	for (size_t i = core->action_next; i < core->action_count; i++) {
+		struct function *function = core->actions[i].function;
+		if (function && function->pool == pool)
+			function->used = true;
+	}
+}
+
 void pool_sweep_functions(struct pool *pool)
 {
 	uint64_t id = 0;
 	struct job *job;
 	if (!pool->functions.gone)
 		return;
+	use_in_actions(pool);
 	while ((job = job_table_next(&pool->core->jobs, id, &id)))
 		if (job->function->pool == pool)
 			job->function->used = true;

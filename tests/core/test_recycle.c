@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "../unit/test.h"
+#include "core/control.h"
+#include "core/policy.h"
 #include "world.h"
 
 #define SECOND UINT64_C(1000000)
@@ -508,6 +510,55 @@ static void test_end_of_the_daemon_ends_recycles(void **state)
 	}
 }
 
+/* The job ends and is freed, then the pool shrinks so that the successor serves: all before anybody
+ * is told of the job. */
+static void test_function_that_is_gone_stays_for_what_is_still_to_be_told(void **state)
+{
+	(void)state;
+	struct fixture f = begin(FAKE_FORK_PAGE, 1);
+	struct core *core = &f.world->core;
+	struct outcome error;
+	struct action action;
+	bool told = false;
+	f.world->manual = false;
+	policy_scale(f.pool, 1, 2, f.world->now_us);
+	f.pool->target = 2;
+	pool_fill(f.pool, f.world->now_us);
+	world_settle(f.world);
+	f.world->manual = true;
+	f.runtime->functions = other_functions;
+	world_recycle(f.world, f.session, f.pool);
+	load_successor(&f);
+	ready_one(&f);
+	/* The one of the old code has idled for longer. */
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(submit(&f, "t.g"), ERR_NONE);
+	struct fake_worker *old = find_worker(&f, f.pool->serving, WORKER_BUSY);
+	struct fake_worker *new = find_worker(&f, f.pool->successor, WORKER_BUSY);
+	assert_true(fake_begin(f.world, old) && fake_begin(f.world, new));
+	fake_answer(f.world, old, 1, 1);
+	fake_answer(f.world, new, 1, 1);
+	assert_true(core_subscribe(core, f.session, NULL, f.pool, &error));
+	assert_true(control_pause(f.pool, f.world->now_us, &error));
+	struct call call = {.function = "t.f", .expires = true, .expires_us = SECOND};
+	assert_int_not_equal(world_submit(f.world, f.session, call, NULL), 0);
+	policy_scale(f.pool, 1, 2, f.world->now_us);
+	world_settle(f.world);
+	assert_non_null(f.pool->successor);
+	core_timers(core, f.world->now_us + POOL_IDLE_US);
+	assert_null(f.pool->successor);
+	while (core_next_action(core, &action)) {
+		if (action.type == ACTION_PUSH_RESULT) {
+			assert_string_equal(action.function->name, "t.f");
+			told = true;
+		}
+		action_fini(&action);
+	}
+	assert_true(told);
+	f.world->now_us += POOL_IDLE_US;
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +579,7 @@ int main(void)
 		cmocka_unit_test(test_recycle_of_a_failing_pool_tries_now),
 		cmocka_unit_test(test_recycle_of_a_pool_whose_initializer_fails_takes_fresh_code),
 		cmocka_unit_test(test_end_of_the_daemon_ends_recycles),
+		cmocka_unit_test(test_function_that_is_gone_stays_for_what_is_still_to_be_told),
 	};
 	return cmocka_run_group_tests_name("recycle", tests, NULL, NULL);
 }
