@@ -101,6 +101,7 @@ static bool charge_owner(struct pool *pool, unsigned max, struct outcome *ret_er
 	struct session *owner = pool->owner;
 	if (!owner)
 		return true;
+	max += pool->spec->extra_workers;
 	if (max > pool->charged_workers) {
 		const char *limit = account_charge(&owner->account, RESOURCE_WORKERS,
 						   max - pool->charged_workers);

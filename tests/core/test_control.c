@@ -258,6 +258,13 @@ static void test_a_pool_of_a_session_has_no_more_workers_than_that_may(void **st
 	assert_int_equal(*used, 3);
 	world_settle(world);
 	assert_int_equal(pool->ready_count, 3);
+	/* Those that it may start for nested calls count, too. */
+	pool->spec->extra_workers = 2;
+	assert_true(control_scale(pool, 3, 4, world->now_us, &error));
+	assert_int_equal(*used, 6);
+	assert_false(control_scale(pool, 3, 5, world->now_us, &error));
+	assert_int_equal(error.code, ERR_BUSY);
+	outcome_fini(&error);
 	/* Its end gives back what it has. */
 	pool_terminate(pool, world->now_us);
 	world_settle(world);
