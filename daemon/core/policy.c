@@ -127,11 +127,21 @@ bool policy_add_extra(struct pool *pool, uint64_t now_us)
 	return true;
 }
 
+/* Not simply the last of them: that may have come there a moment ago, when it was ready. */
+static struct worker *longest_idle(struct pool *pool)
+{
+	struct worker *worker, *found = NULL;
+	TAILQ_FOREACH (worker, &pool->idle, in_idle)
+		if (!found || worker->since_us <= found->since_us)
+			found = worker;
+	return found;
+}
+
 void policy_shrink(struct pool *pool, uint64_t now_us)
 {
 	uint64_t most_us = idle_us(pool), next_us = now_us + most_us;
 	struct worker *worker;
-	while (pool->target > pool->min && (worker = TAILQ_LAST(&pool->idle, worker_list))) {
+	while (pool->target > pool->min && (worker = longest_idle(pool))) {
 		if (worker->since_us + most_us > now_us) {
 			next_us = worker->since_us + most_us;
 			break;

@@ -149,6 +149,23 @@ static void test_what_nobody_needs_for_a_while_goes(void **state)
 	end(&f);
 }
 
+/* Those that take the place of others have just begun to idle. */
+static void test_workers_that_are_replaced_keep_none_that_nobody_needs(void **state)
+{
+	(void)state;
+	struct fixture f = begin((struct wish){.min = 1, .max = 3, .max_tasks = 2});
+	apply(&f, 3);
+	assert_int_equal(f.pool->ready_count, 3);
+	world_work(f.world);
+	for (int i = 0; i < 12; i++) {
+		world_advance(f.world, POOL_IDLE_US / 3);
+		apply(&f, 1);
+		world_work(f.world);
+	}
+	assert_int_equal(f.pool->ready_count, 1);
+	end(&f);
+}
+
 /* All of them are busy, so that there is none to give up. */
 static void test_a_pool_whose_workers_may_not_idle_is_looked_at_now_and_then(void **state)
 {
@@ -331,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_soon_done_is_no_reason_to_grow),
 		cmocka_unit_test(test_a_short_task_behind_a_long_one_is_a_reason_to_grow),
 		cmocka_unit_test(test_what_nobody_needs_for_a_while_goes),
+		cmocka_unit_test(test_workers_that_are_replaced_keep_none_that_nobody_needs),
 		cmocka_unit_test(test_a_pool_whose_workers_may_not_idle_is_looked_at_now_and_then),
 		cmocka_unit_test(test_a_pool_is_scaled_up_and_down),
 		cmocka_unit_test(test_workers_not_ready_yet_are_the_first_to_go),
