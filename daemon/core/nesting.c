@@ -41,38 +41,48 @@ static struct core *core_of(const struct job *job)
 	return job->function->pool->core;
 }
 
-/* The session waits for the first of its children: it keeps a worker of their parent. False:
- * without memory. */
+static void leave_parent(struct core *core, struct session *session)
+{
+	struct job *parent = job_table_find(&core->jobs, session->caller.parent);
+	if (parent && nesting_of(parent))
+		nesting_of(parent)->callers--;
+}
+
+/* The session waits for a child: it keeps a worker of the child's parent, and no longer one of
+ * another, whose calls were left behind when it ended. False: without memory. */
 static bool become_caller(struct core *core, struct session *session, uint64_t parent_id)
 {
+	bool is_caller = !LIST_EMPTY(&session->caller.blocking);
+	if (is_caller && session->caller.parent == parent_id)
+		return true;
 	struct job *parent = job_table_find(&core->jobs, parent_id);
 	struct nesting *nesting = parent ? need_nesting(parent) : NULL;
 	if (parent && !nesting)
 		return false;
+	if (is_caller)
+		leave_parent(core, session);
+	else
+		LIST_INSERT_HEAD(&core->callers, session, caller.in_core);
 	if (nesting)
 		nesting->callers++;
 	session->caller.parent = parent_id;
-	LIST_INSERT_HEAD(&core->callers, session, caller.in_core);
 	return true;
 }
 
 static void cease_to_be_caller(struct core *core, struct session *session)
 {
-	struct job *parent = job_table_find(&core->jobs, session->caller.parent);
-	if (parent && nesting_of(parent))
-		nesting_of(parent)->callers--;
+	leave_parent(core, session);
 	LIST_REMOVE(session, caller.in_core);
 }
 
 static bool enter(struct core *core, struct blocking *blocking, struct session *session,
 		  struct job *job)
 {
-	struct blocking_list *list = &session->caller.blocking;
-	if (LIST_EMPTY(list) && !become_caller(core, session, nesting_parent(job)))
+	if (!become_caller(core, session, nesting_parent(job)))
 		return false;
 	blocking->caller = session;
 	blocking->child = job;
-	LIST_INSERT_HEAD(list, blocking, of_caller);
+	LIST_INSERT_HEAD(&session->caller.blocking, blocking, of_caller);
 	return true;
 }
 

@@ -47,8 +47,8 @@ struct nesting {
 /* Of a session, while it waits. */
 struct caller {
 	struct blocking_list blocking; /* empty: it is none; the newest first */
-	uint64_t parent;
-	bool stuck; /* while it is looked for a deadlock: not known to go on */
+	uint64_t parent;               /* of the newest */
+	bool stuck;                    /* while it is looked for a deadlock: not known to go on */
 	LIST_ENTRY(session) in_core;
 };
 

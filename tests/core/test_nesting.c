@@ -316,6 +316,23 @@ static void test_caller_that_leaves_keeps_nothing(void **state)
 	end(&f);
 }
 
+/* A worker keeps its connection, and a call may be left behind by the task before. */
+static void test_call_is_of_the_job_that_runs_now(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1);
+	world_add_pool(f.world, "two", 1, FAKE_FORK_PAGE, other_functions);
+	struct session *caller = world_open(f.world, 100);
+	uint64_t before = begin_job(&f, "t.f", 0);
+	uint32_t left = call_within(&f, caller, before, "u.f");
+	fake_answer(f.world, world_worker(f.world, 0), 1, 1);
+	uint64_t parent = begin_job(&f, "t.f", 0);
+	uint32_t msgid = call_within(&f, caller, parent, "t.f");
+	assert_int_equal(code_of(&f, msgid), ERR_WOULD_DEADLOCK);
+	assert_null(world_reply(f.world, left));
+	end(&f);
+}
+
 /* Workers may keep an answer for a moment while they go on. */
 static void test_job_has_begun_before_the_one_before_is_answered(void **state)
 {
@@ -375,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_parent_must_be_under_way_and_visible),
 		cmocka_unit_test(test_child_outlives_its_parent),
 		cmocka_unit_test(test_caller_that_leaves_keeps_nothing),
+		cmocka_unit_test(test_call_is_of_the_job_that_runs_now),
 		cmocka_unit_test(test_job_has_begun_before_the_one_before_is_answered),
 		cmocka_unit_test(test_child_is_not_sent_ahead),
 	};
