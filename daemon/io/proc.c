@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Looking at each costs the daemon some microseconds. */
+#define THREADS_MAX 256
+
 /* Of a stat file, what is wanted here. */
 struct stat_line {
 	char state;
@@ -88,7 +91,9 @@ int proc_read(pid_t pid, struct proc_status *ret)
 	if (line.session != pid)
 		return -ESRCH;
 	ret->state = line.state;
-	if (line.state == 'S' && line.threads > 1)
+	if (line.state == 'S' && line.threads > THREADS_MAX)
+		ret->state = 'R';
+	else if (line.state == 'S' && line.threads > 1)
 		ret->state = busiest_state(pid, line.state);
 	ret->rss_bytes =
 		line.rss_pages > 0 ? (uint64_t)line.rss_pages * (uint64_t)getpagesize() : 0;

@@ -12,7 +12,8 @@
 #include <sys/types.h>
 
 struct proc_status {
-	char state; /* 'R', 'S', 'T', …: of its threads the one that is nearest to running */
+	char state; /* 'R', 'S', 'T', …: of its threads the one that is nearest to running; 'R'
+		       where there are too many to be looked at */
 	uint64_t rss_bytes; /* about: the kernel counts in batches */
 };
 

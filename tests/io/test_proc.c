@@ -123,6 +123,31 @@ static void test_a_thread_that_runs_counts_for_its_process(void **state)
 	end(&child);
 }
 
+static void *sleep_on(void *unused)
+{
+	pause();
+	return unused;
+}
+
+static void sleep_in_many_threads(void)
+{
+	pthread_t thread;
+	pthread_attr_t attributes;
+	lead_session();
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 65536);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(pthread_create(&thread, &attributes, sleep_on, NULL), 0);
+}
+
+static void test_a_process_of_many_threads_is_not_looked_at_in_detail(void **state)
+{
+	(void)state;
+	struct child child = begin(sleep_in_many_threads);
+	await_state(child.pid, 'R');
+	end(&child);
+}
+
 static void fill_memory(void)
 {
 	lead_session();
@@ -158,6 +183,7 @@ int main(void)
 		cmocka_unit_test(test_a_stopped_process_is_told_from_one_that_sleeps),
 		cmocka_unit_test(test_a_process_that_is_traced_is_not_taken_for_stopped),
 		cmocka_unit_test(test_a_thread_that_runs_counts_for_its_process),
+		cmocka_unit_test(test_a_process_of_many_threads_is_not_looked_at_in_detail),
 		cmocka_unit_test(test_its_memory_is_told),
 		cmocka_unit_test(test_only_a_process_that_leads_a_session_is_looked_at),
 	};
