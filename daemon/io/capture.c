@@ -268,7 +268,10 @@ static void read_all(struct capture_stream *stream)
 
 void capture_drain(struct capture *capture)
 {
-	if (!owner_of(capture))
+	/* Of a worker nothing is received while that is so: its answers come after what it printed.
+	 */
+	bool held_back = owner_is_blocked(capture) && !capture->channel->worker;
+	if (!owner_of(capture) || held_back)
 		return;
 	for (int i = 0; i < CAPTURE_STREAM_COUNT; i++)
 		read_all(&capture->streams[i]);

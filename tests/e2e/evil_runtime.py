@@ -147,6 +147,18 @@ def logs_a_flood():
     serve(answer)
 
 
+def prints_and_logs_without_end():
+    def print_on():
+        while True:
+            os.write(1, b"x" * 65536)
+
+    hello(fork=True)
+    next(messages())
+    threading.Thread(target=print_on, daemon=True).start()
+    while True:
+        send(LOG, "debug", "again")
+
+
 def tells_progress_of_what_does_not_run():
     def answer(seq, *_):
         for other in [(seq - 1, 0), (seq + 1, 0), (seq, 1), (seq, 2**32 - 1)]:

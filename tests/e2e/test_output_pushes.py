@@ -196,6 +196,17 @@ def test_results_of_printing_tasks_wait_while_the_owner_does_not_read(opened):
     assert total == 400 * len(data)
 
 
+def test_a_runtime_cannot_fill_up_the_daemon_while_its_owner_does_not_read(daemon):
+    server = daemon(workers=1, limits=SMALL)
+    owner, other = server.connect(), server.connect()
+    before, begin = memory(server), time.monotonic()
+    runtime = [PYTHON, str(HERE / "evil_runtime.py"), "prints_and_logs_without_end"]
+    owner.request("open", {"runtime": runtime, "workers": 1})
+    while time.monotonic() - begin < 2:
+        assert other.call("ping") == "pong"
+        assert memory(server) - before < 32 << 20
+
+
 def test_the_end_of_an_owner_that_did_not_read_is_the_end_of_its_workers(opened):
     server, owner, pool = opened(limits=SMALL)
     other = server.connect()
