@@ -134,6 +134,28 @@ static bool is_live(struct pool *pool)
 	return false;
 }
 
+/* Whether some worker of the pool is kept by no calls at all. */
+static bool has_worker_without_calls(struct pool *pool)
+{
+	struct worker *worker;
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		if (worker->state != WORKER_BUSY)
+			continue;
+		const struct nesting *nesting = nesting_of(worker_at(worker)->job);
+		if (!nesting || nesting->callers == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a job that a session has begun to wait for will end, as can be told without the other
+ * callers. Then all of them are as before: that session is the first to free its worker. */
+static bool surely_goes_on(const struct job *child)
+{
+	struct pool *pool = child->function->pool;
+	return has_room(pool) || (job_tasks_left(child) > 0 && has_worker_without_calls(pool));
+}
+
 /* Which workers run what the callers are about, and that nothing is known yet. */
 static void count_workers(struct core *core)
 {
@@ -242,7 +264,8 @@ bool nesting_block(struct core *core, struct blocking *blocking, struct session 
 		*ret_error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
 		return false;
 	}
-	if (has_room(pool))
+	/* Looking at all callers takes long where there are many. */
+	if (surely_goes_on(job))
 		return true;
 	evaluate(core);
 	if (!session->caller.stuck || policy_add_extra(pool, now_us))

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """parent: functions in workers that call functions."""
 
+import time
+
 import pytest
 from procpoold import BUILD, eventually
+from rpc import pack
 
 NESTED = f"{BUILD}/tests/e2e/nested.so"
 
@@ -96,3 +99,18 @@ def test_calls_of_a_killed_worker_end_with_it(nest):
     eventually(lambda: len(client.call("jobs")) == 2)
     assert client.call("cancel", parent)["cancelled"]
     eventually(lambda: [job["state"] for job in client.call("jobs")] == ["cancelled"])
+
+
+@pytest.mark.plain
+def test_calls_of_many_functions_do_not_slow_each_other(probe):
+    client = (server := probe(workers=2)).connect()
+    parent, _ = (client.call("apply_async", "probe.until_stopped", []) for _ in range(2))
+    callers = [server.connect() for _ in range(100)]
+    for caller in callers:
+        caller.send(b"".join(pack([0, i, "apply", ["demo.inc", [1], {"parent": parent}]]) for i in range(100)))
+        caller.call("ping")
+    begun = time.monotonic()
+    for i in range(20000):
+        callers[0].request("apply", "demo.inc", [1], {"parent": parent})
+    callers[0].call("ping")
+    assert time.monotonic() - begun < 3
