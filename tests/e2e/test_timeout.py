@@ -113,8 +113,8 @@ def test_time_spent_waiting_does_not_count(probe, gate):
     client.request("apply", "probe.hold", [held.path])
     held.await_held()
     msgid = client.request("apply", "demo.sleep", [0.01], {"timeout": 0.1})
-    client.call("apply_async", "demo.inc", [1])
-    time.sleep(0.2)
+    job = client.call("apply_async", "demo.inc", [1])
+    assert client.error("wait", job, 0.2)["code"] == "not-ready"
     held.release()
     assert client.response(msgid) is None
 
