@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The wheel: built from the tree, installed in a fresh virtual environment, used from there alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import PACKAGE, TESTS
+
+import procpool
+
+TREE = TESTS.parent
+IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+
+
+def run(*command, **options):
+    """Its output; a failure shows it."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, **options)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built in a copy: setuptools leaves its traces where it builds."""
+    directory = tmp_path_factory.mktemp("wheel")
+    for part in ("client/python", "daemon/runtime", "proto"):
+        shutil.copytree(TREE / part, directory / "tree" / part, ignore=IGNORED)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
+        "--wheel-dir", directory, directory / "tree" / PACKAGE.relative_to(TREE))
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory):
+    """A virtual environment with the wheel and, from Debian, what it depends on."""
+    directory = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--system-site-packages", directory)
+    run(directory / "bin" / "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check", wheel)
+    return directory
+
+
+@pytest.fixture
+def alone(environment, tmp_path):
+    """Runs that environment's Python where nothing of the tree is found."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def python(*arguments):
+        return run(environment / "bin" / "python", *arguments, env=env, cwd=tmp_path)
+
+    return python
+
+
+def test_it_has_the_package_its_types_and_its_dependency(wheel):
+    assert wheel.name.startswith(f"procpool-{procpool.__version__}-")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        text = archive.read(metadata).decode()
+    packaged = {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "procpool").rglob("*.py")}
+    assert packaged | {"procpool/py.typed"} <= set(names)
+    assert "Requires-Dist: msgpack" in text and "Requires-Python: >=3.9" in text
+
+
+def test_it_is_imported_from_its_environment(alone, environment):
+    printed = alone("-c", "import procpool; print(procpool.__version__, procpool.__file__)")
+    assert printed.split()[0] == procpool.__version__
+    assert printed.split()[1].startswith(str(environment))
