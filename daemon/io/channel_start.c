@@ -39,6 +39,7 @@ static void start_process(struct channel *channel)
 	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
 				    .settings = &channel->pool->spec->process,
 				    .threads = threads_per_worker(server, channel->pool),
+				    .socket = server->socket_variable,
 				    .descriptors = server->runtime_descriptors};
 	int ours;
 	int r = process_channel(&ours, &spec.channel);

@@ -10,9 +10,12 @@
 /* Bytes of a variable that is made here. */
 #define MADE_BYTES 48
 
+/* What says where the daemon is; another's there would mislead. */
+#define SOCKET "PROCPOOL_SOCKET"
+
 static const char *const daemons_own[] = {
-	"LISTEN_FDS",    "LISTEN_FDNAMES", "LISTEN_PID",
-	"NOTIFY_SOCKET", "WATCHDOG_PID",   "WATCHDOG_USEC",
+	"LISTEN_FDS",   "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET",
+	"WATCHDOG_PID", "WATCHDOG_USEC",  SOCKET,
 };
 
 /* Each worker would start as many threads as there are processors. */
@@ -56,12 +59,12 @@ static size_t count_of(char *const *list)
 	return count;
 }
 
-char **environment_make(char *const *added, unsigned threads)
+char **environment_make(char *const *added, unsigned threads, char *socket)
 {
 	char *const none[] = {NULL};
 	if (!added)
 		added = none;
-	size_t count = count_of(environ) + count_of(added) + COUNT(thread_counts) + 1, n = 0;
+	size_t count = count_of(environ) + count_of(added) + COUNT(thread_counts) + 2, n = 0;
 	/* What is made lies behind the array. */
 	char **result = calloc(1, count * sizeof(*result) + COUNT(thread_counts) * MADE_BYTES);
 	if (!result)
@@ -70,8 +73,10 @@ char **environment_make(char *const *added, unsigned threads)
 		if (!is_daemons_own(*e) && !is_among(*e, added))
 			result[n++] = *e;
 	for (char *const *e = added; *e; e++)
-		if (strchr(*e, '='))
+		if (strchr(*e, '=') && !same_variable(*e, SOCKET))
 			result[n++] = *e;
+	if (socket)
+		result[n++] = socket;
 	char *made = (char *)(result + count);
 	for (size_t i = 0; threads > 0 && i < COUNT(thread_counts); i++, made += MADE_BYTES) {
 		if (is_among(thread_counts[i], result) || is_among(thread_counts[i], added))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The environment of a runtime: the daemon's, without what a service manager said to the daemon
- * alone, with what its pool adds, and with how many threads libraries should start.
+ * alone, with what its pool adds, with how many threads libraries should start, and with the place
+ * where the daemon itself is found, so that calls made in a worker come to it.
  */
 #pragma once
 
@@ -9,6 +10,8 @@
  * A new array of "NAME=value"s, most of them borrowed; to be freed as a whole with free(). NULL
  * without memory. added: NULL-terminated, or NULL; what is there replaces the daemon's, and what
  * is there without a '=' is removed. threads: for OMP_NUM_THREADS and its like, where neither the
- * daemon's environment nor added names them; 0: does not say.
+ * daemon's environment nor added names them; 0: does not say. socket: for PROCPOOL_SOCKET, which it
+ * becomes whatever the daemon's environment and added say: all of its "NAME=value", borrowed too;
+ * NULL where the daemon cannot be named: then there is none.
  */
-char **environment_make(char *const *added, unsigned threads);
+char **environment_make(char *const *added, unsigned threads, char *socket);

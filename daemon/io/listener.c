@@ -301,6 +301,23 @@ void listener_fini(struct listener *listener)
 	*listener = NOBODY;
 }
 
+int listener_place(const struct listener *listener, char **ret)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t size = sizeof(address) - 1; /* leaves a NUL at the end */
+	if (getsockname(listener->fd, (struct sockaddr *)&address, &size) < 0)
+		return -errno;
+	const char *path = address.sun_path;
+	if (path[0] == '\0') /* unnamed, or abstract */
+		return -ENOENT;
+	char *directory = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	if (path[0] != '/' && !directory)
+		return errno == ENOMEM ? -ENOMEM : -ENOENT;
+	int n = directory ? asprintf(ret, "%s/%s", directory, path) : asprintf(ret, "%s", path);
+	free(directory);
+	return n < 0 ? -ENOMEM : 0;
+}
+
 bool listener_refill(struct listener *listener)
 {
 	if (listener->reserve < 0)

@@ -69,6 +69,10 @@ enum listener_status {
  */
 int listener_accept(struct listener *listener, int *ret_fd);
 
+/* The absolute path of the socket, also of one that was passed: 0 and *ret to be freed; -ENOENT
+ * where it has none, -ENOMEM. */
+int listener_place(const struct listener *listener, char **ret);
+
 /* Gets the reserve descriptor back. False: there is still none. */
 bool listener_refill(struct listener *listener);
 

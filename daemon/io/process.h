@@ -35,6 +35,7 @@ struct process_spec {
 	char *const *argv; /* NULL-terminated; argv[0] is searched in PATH unless it has a slash */
 	const struct process_settings *settings; /* NULL: all as the daemon */
 	unsigned threads;   /* that libraries are told to start (environment.h); 0: not told */
+	char *socket;       /* "PROCPOOL_SOCKET=..." (environment.h); NULL: not told */
 	int channel;        /* becomes WORKER_FD; stays the caller's to close */
 	int outputs[2];     /* become standard output and error, likewise */
 	rlim_t descriptors; /* soft limit on open descriptors, where the daemon has raised its own:

@@ -437,6 +437,22 @@ static int find_native_runtime(struct server *server)
 											  : 0;
 }
 
+/* What tells the processes of pools where this daemon is: the first of its sockets with a place. */
+static int find_socket(struct server *server)
+{
+	char *place;
+	int r = -ENOENT;
+	for (size_t i = 0; r == -ENOENT && i < server->door_count; i++)
+		r = listener_place(&server->doors[i].listener, &place);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = asprintf(&server->socket_variable, "PROCPOOL_SOCKET=%s", place) < 0 ? -ENOMEM : 0;
+	if (r < 0)
+		server->socket_variable = NULL;
+	free(place);
+	return r;
+}
+
 static int init_core(struct server *server)
 {
 	uint64_t first_id, seed;
@@ -475,6 +491,8 @@ int server_init(struct server *server, const struct config *config)
 	if (!server->scratch)
 		return -ENOMEM;
 	r = find_native_runtime(server);
+	if (r == 0)
+		r = find_socket(server);
 	if (r < 0)
 		return r;
 	ev_prepare_init(&server->prepare, on_prepare);
@@ -517,5 +535,6 @@ void server_fini(struct server *server)
 		ev_loop_destroy(server->loop);
 	cgroup_fini(&server->cgroup);
 	free(server->native_runtime[0]);
+	free(server->socket_variable);
 	free(server->scratch);
 }

@@ -40,6 +40,7 @@ struct server {
 	struct core core;
 	rlim_t runtime_descriptors; /* soft limit of runtimes; 0: the daemon's own */
 	char *native_runtime[2];    /* argv; owned */
+	char *socket_variable;      /* of runtimes: PROCPOOL_SOCKET=...; owned; or NULL */
 	unsigned cpus;              /* that the daemon may use */
 	struct cgroup cgroup;
 	struct input_scratch *scratch;

@@ -105,3 +105,12 @@ def test_a_worker_that_has_used_up_its_processor_time_is_told_by_the_signal(pool
     error = client.error("apply", "demo.spin", [60000])
     assert error["code"] == "worker-lost" and "CPU time limit exceeded" in error["message"]
     assert client.call("apply", "demo.inc", [1]) == 2
+
+
+@pytest.mark.parametrize("listen", [True, False])
+def test_functions_find_the_daemon_that_runs_them(daemon, listen):
+    server = daemon(listen=listen, modules=[PROBE], env={"PROCPOOL_SOCKET": "/nowhere/else"})
+    client = server.connect()
+    assert variables(client, ["PROCPOOL_SOCKET"]) == {"PROCPOOL_SOCKET": str(server.path)}
+    own = client.call("open", {"modules": [PROBE], "workers": 1, "env": {"PROCPOOL_SOCKET": None}})["pool"]
+    assert client.call("apply", "probe.environment", ["PROCPOOL_SOCKET"], {"pool": own}) == str(server.path)

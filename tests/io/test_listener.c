@@ -418,6 +418,31 @@ static void test_passed_sockets_are_taken_and_never_unlinked(void **state)
 	listener_fini(&listener);
 }
 
+static void test_its_place_is_absolute(void **state)
+{
+	struct fixture *f = *state;
+	struct listener listener;
+	char *place = NULL, *usual = getcwd(NULL, 0);
+	bind_well(&listener, f->path);
+	assert_int_equal(listener_place(&listener, &place), 0);
+	assert_string_equal(place, f->path);
+	free(place);
+	listener_fini(&listener);
+
+	assert_int_equal(chdir(f->directory), 0);
+	bind_well(&listener, "sock");
+	assert_int_equal(listener_place(&listener, &place), 0);
+	assert_string_equal(place, f->path);
+	free(place);
+	listener_fini(&listener);
+	assert_int_equal(chdir(usual), 0);
+	free(usual);
+
+	listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(listener_place(&listener, &place), -ENOENT);
+	listener_fini(&listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +460,7 @@ int main(void)
 		TEST(test_connections_are_accepted_with_their_user),
 		TEST(test_without_descriptors_a_connection_is_still_answered),
 		TEST(test_passed_sockets_are_taken_and_never_unlinked),
+		TEST(test_its_place_is_absolute),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,24 @@ static void test_the_environment_is_the_daemons_with_additions(void **state)
 		"PROCPOOL_TEST=added\nPROCPOOL_TEST_KEPT=kept\nPROCPOOL_TEST_REPLACED=new\n");
 }
 
+static void test_it_is_told_where_the_daemon_is_whatever_else_is_said(void **state)
+{
+	struct fixture *f = *state;
+	char *added[] = {"PROCPOOL_SOCKET=/pool's", NULL};
+	char *const argv[] = {"sh", "-c", "env | grep ^PROCPOOL_SOCKET >&3", NULL};
+	const struct process_settings settings = {.environment = added};
+	struct process_spec spec = {.argv = argv, .settings = &settings};
+	setenv("PROCPOOL_SOCKET", "/another's", 1);
+	start_as(f, spec);
+	assert_string_equal(read_all(f), "");
+	process_fini(&f->process);
+	close(f->channel);
+	spec.socket = "PROCPOOL_SOCKET=/its";
+	start_as(f, spec);
+	unsetenv("PROCPOOL_SOCKET");
+	assert_string_equal(read_all(f), "PROCPOOL_SOCKET=/its\n");
+}
+
 static void test_libraries_are_told_how_many_threads_to_start(void **state)
 {
 	struct fixture *f = *state;
@@ -387,6 +405,7 @@ int main(void)
 		TEST(test_output_and_error_are_those_given),
 		TEST(test_it_leads_a_session_with_default_signals),
 		TEST(test_the_environment_is_the_daemons_with_additions),
+		TEST(test_it_is_told_where_the_daemon_is_whatever_else_is_said),
 		TEST(test_libraries_are_told_how_many_threads_to_start),
 		TEST(test_it_gains_no_privileges_and_is_killed_before_the_daemon),
 		TEST(test_it_is_as_its_settings_say),
