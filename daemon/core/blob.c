@@ -2,14 +2,20 @@
 #include "core/blob.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "proto/large.h"
+
+static size_t memory_size(const struct blob *blob)
+{
+	return sizeof(*blob) + blob->capacity;
+}
 
 struct blob *blob_create(size_t capacity)
 {
 	if (capacity > SIZE_MAX - sizeof(struct blob))
 		return NULL;
-	struct blob *blob = malloc(sizeof(*blob) + capacity);
+	struct blob *blob = large_resize(NULL, 0, sizeof(*blob) + capacity);
 	if (blob) {
 		blob->refs = 1;
 		blob->size = 0;
@@ -35,7 +41,7 @@ struct blob *blob_grow(struct blob *blob, size_t capacity)
 		return blob;
 	if (capacity > SIZE_MAX - sizeof(struct blob))
 		return NULL;
-	struct blob *grown = realloc(blob, sizeof(*blob) + capacity);
+	struct blob *grown = large_resize(blob, memory_size(blob), sizeof(*blob) + capacity);
 	if (grown)
 		grown->capacity = capacity;
 	return grown;
@@ -44,7 +50,7 @@ struct blob *blob_grow(struct blob *blob, size_t capacity)
 struct blob *blob_fit(struct blob *blob)
 {
 	assert(blob->refs == 1);
-	struct blob *fit = realloc(blob, sizeof(*blob) + blob->size);
+	struct blob *fit = large_resize(blob, memory_size(blob), sizeof(*blob) + blob->size);
 	if (!fit)
 		return blob;
 	fit->capacity = fit->size;
@@ -64,5 +70,5 @@ void blob_unref(struct blob *blob)
 		return;
 	assert(blob->refs > 0);
 	if (--blob->refs == 0)
-		free(blob);
+		large_free(blob, memory_size(blob));
 }

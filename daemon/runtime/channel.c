@@ -7,8 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/large.h"
+
 /* A buffer that one large message made larger than this is given back. */
 #define KEPT_BYTES (1U << 20)
+/* A read has at least so much room. */
+#define ROOM_MIN (CHANNEL_BUFFER_BYTES / 2)
 
 int channel_init(struct channel *channel, int fd, bool receives_fds)
 {
@@ -37,7 +41,7 @@ static void close_fds(struct channel *channel)
 void channel_fini(struct channel *channel)
 {
 	close_fds(channel);
-	free(channel->data);
+	large_free(channel->data, channel->capacity);
 	channel->data = NULL;
 }
 
@@ -61,7 +65,7 @@ int channel_next(struct channel *channel, struct procpool_value *ret)
 
 static int resize(struct channel *channel, size_t capacity)
 {
-	uint8_t *data = realloc(channel->data, capacity);
+	uint8_t *data = large_resize(channel->data, channel->capacity, capacity);
 	if (!data)
 		return -ENOMEM;
 	channel->data = data;
@@ -81,13 +85,16 @@ static int make_room(struct channel *channel)
 	}
 	if (left == 0 && channel->capacity > KEPT_BYTES)
 		return resize(channel, CHANNEL_BUFFER_BYTES);
-	if (left > channel->capacity / 2) {
-		/* The scanner knows how much of a long string is still to come. */
-		size_t needed = left + (size_t)channel->scanner.payload + CHANNEL_BUFFER_BYTES;
-		size_t doubled = channel->capacity * 2;
-		return resize(channel, needed > doubled ? needed : doubled);
-	}
-	return 0;
+	/* The scanner knows how much of a long string is still to come. */
+	size_t missing = (size_t)channel->scanner.payload;
+	if (missing < ROOM_MIN)
+		missing = ROOM_MIN;
+	if (channel->capacity - left >= missing)
+		return 0;
+	size_t needed = left + missing + CHANNEL_BUFFER_BYTES;
+	size_t doubled = channel->capacity * 2;
+	return resize(channel,
+		      left <= channel->capacity / 2 || needed > doubled ? needed : doubled);
 }
 
 static void keep_fds(struct channel *channel, struct msghdr *msg)

@@ -28,17 +28,19 @@ LIBRARIES = {
     "smartcols": r"libsmartcols/",
     "openssl": r"openssl/",
     "descriptors": r"(unistd|fcntl|poll|netdb)\.h$|netinet/|arpa/|"
-    r"sys/(socket|un|epoll|poll|select|eventfd|signalfd|timerfd|ioctl|mman|wait|uio|stat|pidfd|prctl)\.h$",
+    r"sys/(socket|un|epoll|poll|select|eventfd|signalfd|timerfd|ioctl|wait|uio|stat|pidfd|prctl)\.h$",
+    "mappings": r"sys/mman\.h$",
 }
 
 # folder: the other folders it may include, the libraries it may use ("*": any). The longest match rules.
 RULES = {
     "proto": ({"proto"}, {"msgpack"}),
+    "proto/large.c": ({"proto"}, {"mappings"}),
     "client": ({"proto", "client"}, {"*"}),
     "client/ppctl": ({"proto", "client"}, {"*"}),
     "daemon/core": ({"proto", "core"}, set()),
-    "daemon/io": ({"proto", "core", "io"}, {"libev", "libsystemd", "libconfuse", "msgpack", "descriptors"}),
-    "daemon/runtime": ({"proto", "runtime"}, {"descriptors", "msgpack", "openssl"}),
+    "daemon/io": ({"proto", "core", "io"}, {"libev", "libsystemd", "libconfuse", "msgpack", "descriptors", "mappings"}),
+    "daemon/runtime": ({"proto", "runtime"}, {"descriptors", "mappings", "msgpack", "openssl"}),
     "daemon": ({"proto", "core", "io", "daemon"}, {"libev", "libsystemd", "libconfuse", "descriptors"}),
 }
 
@@ -88,6 +90,7 @@ def self_check():
         "proto/a.c": '#include "core/job.h"\n',
         "proto/b.c": "#include <ev.h>\n",
         "proto/c.c": "#  include <sys/socket.h>\n",
+        "proto/n.c": "#include <sys/mman.h>\n",
         "client/d.c": '#include "io/peer.h"\n',
         "client/e.c": '#include "../daemon/core/job.h"\n',
         "daemon/core/job.h": "#include <unistd.h>\n",
