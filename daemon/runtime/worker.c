@@ -11,7 +11,13 @@
 #include "runtime/channel.h"
 #include "runtime/log.h"
 #include "runtime/printed.h"
-#include "runtime/task.h"
+#include "runtime/task_runner.h"
+
+struct worker {
+	struct task_runner runner;
+	const struct registry *registry;
+	const struct function *last; /* what the task before called */
+};
 
 /* [18, error]. */
 static int say_failed(struct task_runner *runner)
@@ -41,14 +47,13 @@ static int run_initializer(struct task_runner *runner, const char *name, procpoo
 	struct procpool_value dropped;
 	struct procpool_iter initargs = procpool_iter(call->settings->initargs);
 	call_begin(call, name, initargs.next, initargs.end, initargs.remaining);
-	int status = task_call(runner, fn);
+	int status = task_runner_call(runner, fn);
 	return call_value(call, status, &dropped);
 }
 
 /* The modules' own initializers in the order of loading, then the pool's. */
-static int initialize(struct task_runner *runner)
+static int initialize(struct task_runner *runner, const struct registry *registry)
 {
-	const struct registry *registry = runner->registry;
 	for (size_t i = 0; i < registry->module_count; i++) {
 		const struct procpool_module *module = registry->modules[i]->exported;
 		char name[REGISTRY_NAME_MAX + sizeof("'s initializer")];
@@ -86,18 +91,53 @@ static int fill(struct task_runner *runner, struct channel *channel)
 	return r;
 }
 
+/* Usually the function that the task before called. */
+static const struct function *find(struct worker *worker, const struct task *task)
+{
+	const struct function *f = worker->last;
+	if (f && f->name_size == task->name_size && memcmp(f->name, task->name, f->name_size) == 0)
+		return f;
+	f = registry_find(worker->registry, task->name, task->name_size);
+	if (f)
+		worker->last = f;
+	return f;
+}
+
+/* What is called where there is no such function. */
+static int refuse_name(struct procpool_call *call)
+{
+	const struct task *task = task_runner_of(call)->task;
+	return call_fail(call, ERR_UNKNOWN_FUNCTION, NULL, "there is no function %.*s in this pool",
+			 (int)task->name_size, task->name);
+}
+
+static int refuse_kwargs(struct procpool_call *call)
+{
+	return procpool_arg_fail(call, "%s takes no named arguments", call->function);
+}
+
+static int run(struct worker *worker, const struct task *task)
+{
+	const struct function *f = find(worker, task);
+	if (!f)
+		return task_runner_run(&worker->runner, task, "an unknown function", refuse_name);
+	if (task->kwargs.size > 0)
+		return task_runner_run(&worker->runner, task, f->name, refuse_kwargs);
+	return task_runner_run(&worker->runner, task, f->name, f->fn);
+}
+
 /* Runs tasks until the channel ends: 0, or negative errno. */
-static int serve(struct task_runner *runner, struct channel *channel)
+static int serve(struct worker *worker, struct channel *channel)
 {
 	for (;;) {
 		struct procpool_value message;
 		struct task task;
 		int r = channel_next(channel, &message);
 		if (r == CHANNEL_EMPTY)
-			r = fill(runner, channel);
+			r = fill(&worker->runner, channel);
 		else if (r == CHANNEL_MESSAGE && message.size > 1 && message.data[1] == MSG_TASK &&
 			 task_parse(message, &task))
-			r = task_run(runner, &task);
+			r = run(worker, &task);
 		else
 			r = -EPROTO;
 		if (r == CHANNEL_EOF)
@@ -120,10 +160,11 @@ static int load(struct registry *registry, struct task_runner *runner)
 	return 0;
 }
 
-static int start_and_serve(struct task_runner *runner, struct registry *registry,
+static int start_and_serve(struct worker *worker, struct registry *registry,
 			   struct channel *channel)
 {
-	bool started = load(registry, runner) == 0 && initialize(runner) == 0;
+	struct task_runner *runner = &worker->runner;
+	bool started = load(registry, runner) == 0 && initialize(runner, registry) == 0;
 	printed_flush();
 	if (!started) {
 		say_failed(runner);
@@ -132,7 +173,7 @@ static int start_and_serve(struct task_runner *runner, struct registry *registry
 	call_end(&runner->call);
 	int r = say_ready(runner);
 	if (r == 0)
-		r = serve(runner, channel);
+		r = serve(worker, channel);
 	/* The daemon is gone, or does not want this worker any more. */
 	if (r == 0 || r == -EPIPE) {
 		lock_release(&runner->flusher.lock);
@@ -151,20 +192,21 @@ int worker_run(const struct settings *settings, struct registry *registry, int f
 	struct channel channel;
 	/* Never freed, because the flusher's thread and log lines of modules' threads may come to
 	 * the end. */
-	struct task_runner *runner = malloc(sizeof(*runner));
+	struct worker *worker = malloc(sizeof(*worker));
 	bool shared = page != NULL;
 	if (!shared)
 		page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (!runner || page == MAP_FAILED || channel_init(&channel, fd, false) < 0) {
+	if (!worker || page == MAP_FAILED || channel_init(&channel, fd, false) < 0) {
 		fprintf(stderr, "procpool-runtime: worker %u: out of memory\n", settings->worker);
 		return EXIT_FAILURE;
 	}
-	task_runner_init(runner, settings, registry, fd, page, shared);
-	lock_take(&runner->flusher.lock);
-	log_attach(&runner->flusher);
-	int status = start_and_serve(runner, registry, &channel);
-	task_runner_fini(runner);
+	*worker = (struct worker){.registry = registry};
+	task_runner_init(&worker->runner, settings, fd, page, shared);
+	lock_take(&worker->runner.flusher.lock);
+	log_attach(&worker->runner.flusher);
+	int status = start_and_serve(worker, registry, &channel);
+	task_runner_fini(&worker->runner);
 	channel_fini(&channel);
 	return status;
 }
