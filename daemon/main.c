@@ -12,6 +12,7 @@
 #include "io/log.h"
 #include "io/server.h"
 #include "options.h"
+#include "private.h"
 
 /* From this size on memory comes from the kernel and goes back at once: large messages leave no
  * holes. Below it what one message leaves serves the next, which saves half of the time that the
@@ -43,7 +44,7 @@ static rlim_t raise_descriptor_limit(void)
 }
 
 /* Sockets passed by a service manager, else one of our own. */
-static int listen_somewhere(struct server *server, const struct config *config, char **ret_error)
+static int listen_anywhere(struct server *server, const struct config *config, char **ret_error)
 {
 	struct listener passed[LISTENER_PASSED_MAX];
 	char *path = NULL;
@@ -68,21 +69,48 @@ static int listen_somewhere(struct server *server, const struct config *config, 
 	return r;
 }
 
-static int serve(const struct config *config)
+/* Where a private daemon does; everyone else somewhere. */
+static int listen_for(struct server *server, const struct config *config,
+		      const struct private_life *life, char **ret_error)
+{
+	if (!life)
+		return listen_anywhere(server, config, ret_error);
+	int r = listener_bind(&server->doors[0].listener, life->socket, false, ret_error);
+	if (r == 0)
+		server->door_count = 1;
+	return r;
+}
+
+/* life: of a private daemon, or NULL. */
+static int serve(const struct config *config, struct private_life *life)
 {
 	static struct server server;
 	char *error = NULL;
 	server.runtime_descriptors = raise_descriptor_limit();
-	int r = listen_somewhere(&server, config, &error);
+	int r = listen_for(&server, config, life, &error);
 	if (r < 0)
 		return fail(error, r);
 	r = server_init(&server, config);
+	if (r == 0 && life) {
+		server_belong(&server, &life->creator);
+		r = private_tell(life);
+	}
 	if (r == 0)
 		server_run(&server);
 	else
 		fail(NULL, r);
 	server_fini(&server);
 	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int serve_privately(const struct config *config, int creator)
+{
+	struct private_life life;
+	char *error = NULL;
+	int r = private_begin(&life, creator, &error);
+	int status = r == 0 ? serve(config, &life) : fail(error, r);
+	private_fini(&life);
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -104,11 +132,13 @@ int main(int argc, char **argv)
 		return fail(NULL, -ENOMEM);
 	}
 	int r = options_settings(&options, &config, &error);
+	bool is_private = options.is_private;
+	int creator = options.creator;
 	options_fini(&options);
 	if (r < 0)
 		return fail(error, r);
 	log_init(config.log_level);
-	int status = serve(&config);
+	int status = is_private ? serve_privately(&config, creator) : serve(&config, NULL);
 	config_fini(&config);
 	return status;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,10 @@ static const char help[] =
 	"                          $XDG_CONFIG_HOME/procpool/procpoold.conf, for root\n"
 	"                          /etc/procpool/procpoold.conf, if it exists)\n"
 	"  -l, --log-level LEVEL   error, warning, info (default) or debug\n"
+	"      --private           serve one program: print the path of a socket of its own, go to\n"
+	"                          the background, and end with the program. No configuration\n"
+	"                          and no module is the default then, and only warnings are logged\n"
+	"      --creator FD        that program is the one of this pidfd (default: the parent)\n"
 	"  -h, --help              print this and exit\n"
 	"  -V, --version           print the version and exit\n"
 	"\n"
@@ -35,11 +40,22 @@ static const char help[] =
 	"See procpoold(8).\n";
 /* clang-format on */
 
+enum {
+	OPTION_PRIVATE = 256, /* no letter */
+	OPTION_CREATOR,
+};
+
 static const struct option long_options[] = {
-	{"socket", required_argument, NULL, 's'},    {"workers", required_argument, NULL, 'w'},
-	{"module", required_argument, NULL, 'm'},    {"config", required_argument, NULL, 'c'},
-	{"log-level", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},         {0},
+	{"socket", required_argument, NULL, 's'},
+	{"workers", required_argument, NULL, 'w'},
+	{"module", required_argument, NULL, 'm'},
+	{"config", required_argument, NULL, 'c'},
+	{"log-level", required_argument, NULL, 'l'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{"private", no_argument, NULL, OPTION_PRIVATE},
+	{"creator", required_argument, NULL, OPTION_CREATOR},
+	{0},
 };
 
 static int usage(void)
@@ -103,6 +119,21 @@ static int take_module(struct options *options, char *value)
 	return OPTIONS_RUN;
 }
 
+static int take_creator(struct options *options, const char *value)
+{
+	char *end;
+	errno = 0;
+	long n = strtol(value, &end, 10);
+	if (end == value || *end || errno != 0 || n <= STDERR_FILENO || n > INT_MAX) {
+		fprintf(stderr,
+			"procpoold: --creator is '%s', and must be the number of a pidfd above 2\n",
+			value);
+		return usage();
+	}
+	options->creator = (int)n;
+	return OPTIONS_RUN;
+}
+
 static int take_option(struct options *options, int option, char *value)
 {
 	switch (option) {
@@ -116,6 +147,11 @@ static int take_option(struct options *options, int option, char *value)
 		return take_path(&options->config, "config", value);
 	case 'l':
 		return take_level(options, value);
+	case OPTION_PRIVATE:
+		options->is_private = true;
+		return OPTIONS_RUN;
+	case OPTION_CREATOR:
+		return take_creator(options, value);
 	case 'h':
 		fputs(help, stdout);
 		return OPTIONS_EXIT;
@@ -127,10 +163,24 @@ static int take_option(struct options *options, int option, char *value)
 	}
 }
 
+/* What one option says of another. */
+static int check_options(const struct options *options)
+{
+	const char *mistake = NULL;
+	if (options->is_private && options->socket)
+		mistake = "--private makes a socket of its own: leave --socket out";
+	if (!options->is_private && options->creator >= 0)
+		mistake = "--creator says whose daemon --private is: name that, too";
+	if (!mistake)
+		return OPTIONS_RUN;
+	fprintf(stderr, "procpoold: %s\n", mistake);
+	return usage();
+}
+
 int options_parse(struct options *options, int argc, char **argv)
 {
 	int r = OPTIONS_RUN, option;
-	*options = (struct options){.socket = NULL};
+	*options = (struct options){.creator = -1};
 	optind = 0; /* also when called again */
 	while (r == OPTIONS_RUN &&
 	       (option = getopt_long(argc, argv, "s:w:m:c:l:hV", long_options, NULL)) != -1)
@@ -141,6 +191,8 @@ int options_parse(struct options *options, int argc, char **argv)
 			argv[optind], argv[optind]);
 		r = usage();
 	}
+	if (r == OPTIONS_RUN)
+		r = check_options(options);
 	if (r != OPTIONS_RUN)
 		options_fini(options);
 	return r;
@@ -149,13 +201,15 @@ int options_parse(struct options *options, int argc, char **argv)
 void options_fini(struct options *options)
 {
 	free(options->modules);
-	*options = (struct options){.socket = NULL};
+	*options = (struct options){.creator = -1};
 }
 
 static int load_file(const struct options *options, struct config *config, char **ret_error)
 {
 	if (options->config)
 		return config_load(config, options->config, ret_error);
+	if (options->is_private)
+		return 0;
 	char *path = config_default_path();
 	int r = 0;
 	/* Only its absence is fine: one that cannot be read is not. */
@@ -170,7 +224,7 @@ static int settle_pools(const struct options *options, struct config *config, ch
 {
 	static char *demo[] = {"demo", NULL};
 	char **modules = options->modules;
-	if (!modules && config->pool_count == 0)
+	if (!modules && config->pool_count == 0 && !options->is_private)
 		modules = demo;
 	if (modules && config_find_pool(config, DEFAULT_POOL)) {
 		if (asprintf(ret_error, "--module makes the pool '" DEFAULT_POOL
@@ -191,6 +245,8 @@ int options_settings(const struct options *options, struct config *ret, char **r
 	struct config config;
 	*ret_error = NULL;
 	config_init(&config);
+	if (options->is_private)
+		config.log_level = LOG_LEVEL_WARNING;
 	int r = load_file(options, &config, ret_error);
 	if (r == 0 && options->socket) {
 		free(config.socket);

@@ -14,6 +14,8 @@ struct options {
 	bool has_log_level;
 	enum log_level log_level;
 	char **modules; /* owned array, NULL-terminated */
+	bool is_private;
+	int creator; /* of a private daemon: a pidfd; -1: its parent */
 };
 
 enum options_status {
@@ -29,7 +31,8 @@ void options_fini(struct options *options);
 /*
  * The settings in force: defaults, file, command line. Every pool has its number of workers.
  * Without any pool configured and any module named, the pool "default" serves the module demo;
- * modules named on the command line form the pool "default" beside those configured. 0, or a
+ * modules named on the command line form the pool "default" beside those configured. A private
+ * daemon reads no file that is not named, and has no pool that nothing says. 0, or a
  * negative errno and *ret_error as config_load(); *ret is only written on success, and to be
  * fini'd.
  */

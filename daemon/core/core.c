@@ -223,10 +223,13 @@ static void recall_all(struct pool *pool, uint64_t now_us)
 
 void core_stop(struct core *core, uint64_t grace_us, uint64_t now_us)
 {
+	uint64_t over_us = now_us + grace_us;
+	if (core->stopping && core->grace_timer.place > 0 && core->grace_timer.at_us > over_us)
+		timer_heap_set(&core->timers, &core->grace_timer, over_us);
 	if (core->stopping)
 		return;
 	core->stopping = true;
-	timer_heap_set(&core->timers, &core->grace_timer, now_us + grace_us);
+	timer_heap_set(&core->timers, &core->grace_timer, over_us);
 	struct outcome error = error_outcome(ERR_SHUTTING_DOWN, "the daemon is ending");
 	struct pool *pool;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {

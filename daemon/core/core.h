@@ -130,7 +130,8 @@ void core_timers(struct core *core, uint64_t now_us);
 
 /*
  * Begins to end: nothing is accepted, waiting jobs fail as shutting-down, running ones may finish
- * until grace_us are over. Workers and runtimes are stopped when nothing runs.
+ * until grace_us are over. Workers and runtimes are stopped when nothing runs. Again: only to
+ * shorten that time.
  */
 void core_stop(struct core *core, uint64_t grace_us, uint64_t now_us);
 /* Whether all processes have ended. */

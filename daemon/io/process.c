@@ -27,7 +27,7 @@ void process_init(struct process *process)
 	*process = (struct process){.pidfd = -1, .exec_status = -1};
 }
 
-static void reset_signals(void)
+void process_reset_signals(void)
 {
 	sigset_t none;
 	for (int i = 1; i < _NSIG; i++)
@@ -86,7 +86,7 @@ static int settle_in(const struct process_spec *spec, pid_t parent, int *status)
 	int r = arrange_descriptors(spec, status);
 	if (r < 0)
 		return r;
-	reset_signals();
+	process_reset_signals();
 	return spec->descriptors > 0 ? limit_descriptors(spec->descriptors) : 0;
 }
 

@@ -77,6 +77,9 @@ int process_reap(struct process *process, struct process_exit *ret);
 /* Closes the descriptors. A process that was not reaped is killed and reaped first. */
 void process_fini(struct process *process);
 
+/* Of this process: all signals do what they do by default, and none is blocked. */
+void process_reset_signals(void);
+
 /*
  * A channel: a pair of connected stream sockets, both close-on-exec, the daemon's end non-blocking,
  * the runtime's blocking. 0 or a negative errno.

@@ -15,6 +15,7 @@
 #include "core/container.h"
 #include "io/channel.h"
 #include "io/cpu_count.h"
+#include "io/creator.h"
 #include "io/log.h"
 #include "io/peer.h"
 #include "io/worker_process.h"
@@ -365,6 +366,18 @@ static void on_trim(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* ---- ending ---- */
 
+/* How long processes may take to end that were killed, until they are left to the kernel. */
+#define LAST_SECONDS 1.
+
+static void stop(struct server *server, unsigned grace_seconds)
+{
+	sd_notify(0, "STOPPING=1\nSTATUS=Ending");
+	server->stopping = true;
+	set_doors(server, false);
+	core_stop(&server->core, (uint64_t)grace_seconds * 1000000, server->now_us);
+	server_execute(server);
+}
+
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	struct server *server = watcher->data;
@@ -373,11 +386,31 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 		return;
 	log_info("%s: ending, with %u seconds for what runs", strsignal(watcher->signum),
 		 server->config->grace_seconds);
-	sd_notify(0, "STOPPING=1\nSTATUS=Ending");
-	server->stopping = true;
-	set_doors(server, false);
-	core_stop(&server->core, (uint64_t)server->config->grace_seconds * 1000000, server->now_us);
-	server_execute(server);
+	stop(server, server->config->grace_seconds);
+}
+
+/* Such as a spawner that was stopped by a signal: it gets SIGKILL when this process ends, and its
+ * workers when it does. */
+static void on_last_timer(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct server *server = container_of(watcher, struct server, last_timer);
+	(void)events;
+	server->abandoned = true;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_creator_end(void *data)
+{
+	struct server *server = data;
+	log_info("the program that this daemon belongs to has ended: ending");
+	stop(server, 0);
+	ev_timer_init(&server->last_timer, on_last_timer, LAST_SECONDS, 0.);
+	ev_timer_start(server->loop, &server->last_timer);
+}
+
+void server_belong(struct server *server, struct creator *creator)
+{
+	creator_watch(creator, server->loop, on_creator_end, server);
 }
 
 /* ---- life ---- */
@@ -522,6 +555,11 @@ void server_run(struct server *server)
 void server_fini(struct server *server)
 {
 	struct peer *peer;
+	if (server->abandoned) { /* the process ends, and with it all but the files */
+		for (size_t i = 0; i < server->door_count; i++)
+			listener_fini(&server->doors[i].listener);
+		return;
+	}
 	while ((peer = TAILQ_FIRST(&server->peers))) {
 		peer_destroy(peer);
 		struct action action;

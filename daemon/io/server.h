@@ -22,6 +22,7 @@
 #include "io/listener.h"
 
 struct channel;
+struct creator;
 struct peer;
 
 /* A listening socket and its watcher. */
@@ -74,7 +75,9 @@ struct server {
 	ev_timer timer;      /* the core's next */
 	uint64_t timer_us;   /* what it is set to */
 	ev_signal signals[3];
+	ev_timer last_timer; /* when what a creator has left must be gone */
 	bool stopping;
+	bool abandoned; /* the creator is gone, and some process does not end */
 };
 
 /* Of a zeroed server whose doors have their listeners: starts the pools. 0 or a negative errno;
@@ -82,7 +85,10 @@ struct server {
 int server_init(struct server *server, const struct config *config);
 void server_fini(struct server *server);
 
-/* Runs until a signal has ended it. */
+/* Ends it, in server_run(), when the creator has ended: at once, with all that runs. */
+void server_belong(struct server *server, struct creator *creator);
+
+/* Runs until a signal, or its creator's end, has ended it. */
 void server_run(struct server *server);
 
 /* Executes what the core wants done. After each thing told to it. */

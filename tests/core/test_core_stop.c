@@ -87,6 +87,26 @@ static void test_what_outlives_the_grace_is_killed(void **state)
 	world_destroy(f.world);
 }
 
+static void test_the_grace_can_be_shortened_and_not_prolonged(void **state)
+{
+	(void)state;
+	struct fixture f = begin(FAKE_FORK_PAGE);
+	struct fake_worker *fake = world_worker(f.world, 0);
+	core_stop(&f.world->core, 5 * SECOND, f.world->now_us);
+	core_stop(&f.world->core, SECOND, f.world->now_us);
+	core_stop(&f.world->core, 3 * SECOND, f.world->now_us);
+	world_settle(f.world);
+	assert_false(fake->told_to_die);
+	world_advance(f.world, SECOND);
+	assert_true(fake->told_to_die);
+	core_stop(&f.world->core, SECOND, f.world->now_us);
+	fake_die(f.world, fake, SIGKILL);
+	f.world->manual = false;
+	world_settle(f.world);
+	assert_true(core_stopped(&f.world->core));
+	world_destroy(f.world);
+}
+
 static void test_spawner_is_told_after_its_workers_have_gone(void **state)
 {
 	(void)state;
@@ -149,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_running_tasks_finish_and_waiting_ones_are_told),
 		cmocka_unit_test(test_what_outlives_the_grace_is_killed),
 		cmocka_unit_test(test_spawner_is_told_after_its_workers_have_gone),
+		cmocka_unit_test(test_the_grace_can_be_shortened_and_not_prolonged),
 		cmocka_unit_test(test_stop_while_a_pool_starts),
 		cmocka_unit_test(test_stop_without_pools_is_at_once),
 	};

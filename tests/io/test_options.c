@@ -185,12 +185,35 @@ static void test_help_and_version(void **state)
 	struct fixture *f = *state;
 	assert_int_equal(parse(f, "--help"), OPTIONS_EXIT);
 	assert_memory_equal(f->output, "Usage: procpoold ", 17);
-	static const char *const options[] = {"--socket",    "--workers", "--module", "--config",
-					      "--log-level", "--help",    "--version"};
+	static const char *const options[] = {"--socket",  "--workers",   "--module",
+					      "--config",  "--log-level", "--private",
+					      "--creator", "--help",      "--version"};
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		assert_non_null(strstr(f->output, options[i]));
 	assert_int_equal(parse(f, "--version"), OPTIONS_EXIT);
 	assert_memory_equal(f->output, "procpoold ", 10);
+}
+
+static void test_a_private_daemon_serves_what_is_said_and_logs_warnings(void **state)
+{
+	struct fixture *f = *state;
+	char words[160];
+	settle(f, "--private --creator 5");
+	assert_true(f->options.is_private);
+	assert_int_equal(f->options.creator, 5);
+	assert_int_equal(f->config.log_level, LOG_LEVEL_WARNING);
+	assert_int_equal(f->config.pool_count, 0);
+	settle(f, "--private -m x -l info");
+	assert_int_equal(f->options.creator, -1);
+	assert_int_equal(f->config.log_level, LOG_LEVEL_INFO);
+	assert_string_equal(f->config.pools[0]->modules[0], "x");
+	write_config(f, "log_level = error\npool a { modules = {x} }\n");
+	snprintf(words, sizeof(words), "--private -c %s", f->path);
+	settle(f, words);
+	assert_int_equal(f->config.log_level, LOG_LEVEL_ERROR);
+	assert_int_equal(f->config.pool_count, 1);
+	settle(f, NO_FILE);
+	assert_false(f->options.is_private);
 }
 
 static void test_mistakes_are_explained(void **state)
@@ -211,6 +234,11 @@ static void test_mistakes_are_explained(void **state)
 		{"--config ''", "--config is empty"},
 		{"-m demo --module ''", "--module is empty"},
 		{"demo", "say --module demo"},
+		{"--private --socket /x", "leave --socket out"},
+		{"--creator 3", "--creator says whose daemon --private is"},
+		{"--private --creator 2", "--creator is '2', and must be the number of a pidfd"},
+		{"--private --creator 3x", "--creator is '3x'"},
+		{"--private --creator 99999999999", "--creator is '99999999999'"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		assert_int_equal(parse(f, cases[i].words), OPTIONS_USAGE);
@@ -229,6 +257,7 @@ int main(void)
 		TEST(test_the_command_line_outranks_the_file),
 		TEST(test_settings_that_contradict_are_refused),
 		TEST(test_help_and_version),
+		TEST(test_a_private_daemon_serves_what_is_said_and_logs_warnings),
 		TEST(test_mistakes_are_explained),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
