@@ -172,7 +172,7 @@ static inline enum frame_status begin_value(struct frame_scanner *scanner,
 	if (container)
 		scanner->open[scanner->depth++] = header->children;
 	scanner->size += header->size;
-	scanner->payload = header->payload;
+	scanner->payload = scanner->payload_size = header->payload;
 	return FRAME_MORE;
 }
 

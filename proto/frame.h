@@ -32,6 +32,7 @@ struct frame_scanner {
 	uint8_t header[FRAME_HEADER_MAX];
 	size_t size;                    /* bytes of this message taken so far */
 	uint64_t payload;               /* bytes of the current value still to skip */
+	uint64_t payload_size;          /* of how many, where there are any */
 	uint64_t open[FRAME_DEPTH_MAX]; /* values still missing in each open container */
 };
 

@@ -48,6 +48,15 @@ void *large_resize(void *data, size_t old_size, size_t new_size)
 	return resized;
 }
 
+void large_advise(void *data, size_t size)
+{
+	uintptr_t mask = ~((uintptr_t)HUGE_PAGE_BYTES - 1);
+	uintptr_t start = ((uintptr_t)data + HUGE_PAGE_BYTES - 1) & mask;
+	uintptr_t end = ((uintptr_t)data + size) & mask;
+	if (size >= LARGE_MIN && start < end)
+		madvise((void *)start, end - start, MADV_HUGEPAGE);
+}
+
 void large_free(void *data, size_t size)
 {
 	if (size < LARGE_MIN)

@@ -24,5 +24,11 @@
  */
 void *large_resize(void *data, size_t old_size, size_t new_size);
 
+/*
+ * For memory from malloc() that will not be resized: asks for huge pages where it has LARGE_MIN
+ * bytes. Before it is touched.
+ */
+void large_advise(void *data, size_t size);
+
 /* Frees data of `size` bytes; NULL is allowed. */
 void large_free(void *data, size_t size);

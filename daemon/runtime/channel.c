@@ -48,6 +48,8 @@ void channel_fini(struct channel *channel)
 int channel_next(struct channel *channel, struct procpool_value *ret)
 {
 	size_t used;
+	if (channel->scanned == channel->begin)
+		channel->landing_count = channel->refused = 0;
 	if (channel->scanned == channel->end)
 		return CHANNEL_EMPTY;
 	enum frame_status status = frame_scan(&channel->scanner, channel->data + channel->scanned,
@@ -107,10 +109,37 @@ static void keep_fds(struct channel *channel, struct msghdr *msg)
 	}
 }
 
+/* Where the rest of the payload that has begun is to land; NULL: it does not. */
+static uint8_t *landing_place(struct channel *channel)
+{
+	const struct frame_scanner *scanner = &channel->scanner;
+	size_t have = (size_t)(scanner->payload_size - scanner->payload);
+	size_t at = channel->end - channel->begin - have;
+	size_t count = channel->landing_count;
+	if (scanner->payload == 0)
+		return NULL;
+	if (count > 0 && channel->landings[count - 1].at == at)
+		return channel->landings[count - 1].memory + have;
+	if (!channel->land || scanner->payload < CHANNEL_LAND_MIN ||
+	    count == CHANNEL_LANDINGS_MAX || channel->refused == at)
+		return NULL;
+	uint8_t *memory = channel->land(channel->land_data, (size_t)scanner->payload_size);
+	if (!memory) {
+		channel->refused = at;
+		return NULL;
+	}
+	memcpy(memory, channel->data + channel->end - have, have);
+	channel->landings[channel->landing_count++] = (struct channel_landing){at, memory};
+	return memory + have;
+}
+
 static ssize_t receive(struct channel *channel)
 {
 	void *room = channel->data + channel->end;
 	size_t size = channel->capacity - channel->end;
+	void *landing = landing_place(channel);
+	if (landing)
+		return recv(channel->fd, landing, (size_t)channel->scanner.payload, 0);
 	if (!channel->receives_fds)
 		return recv(channel->fd, room, size, 0);
 
@@ -155,6 +184,16 @@ int channel_wait(struct channel *channel, struct procpool_value *ret)
 			return r;
 	}
 	return r;
+}
+
+const uint8_t *channel_landed(const struct channel *channel, struct procpool_value message,
+			      const uint8_t *payload)
+{
+	size_t at = (size_t)(payload - message.data);
+	for (size_t i = 0; i < channel->landing_count; i++)
+		if (channel->landings[i].at == at)
+			return channel->landings[i].memory;
+	return NULL;
 }
 
 void channel_take_fds(struct channel *channel, int ret[CHANNEL_FDS_MAX])

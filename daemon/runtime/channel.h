@@ -6,6 +6,10 @@
  * buffer starts at CHANNEL_BUFFER_BYTES, grows for a larger message, so that its bytes are read
  * where they stay, and shrinks after it.
  *
+ * A large payload may instead land in memory of its reader's, so that it is never copied: its place
+ * in the message is a hole then, of its size and never touched. So the message can be walked as any
+ * other, and whoever reads a string, bin or ext of that size asks channel_landed() first.
+ *
  * Descriptors arrive with the first byte of their message, and the kernel never returns those of
  * two messages in one read. So the first that arrived belong to the first message that is meant to
  * have some.
@@ -22,11 +26,25 @@
 
 #define CHANNEL_BUFFER_BYTES 65536U
 #define CHANNEL_FDS_MAX      4U
+#define CHANNEL_LAND_MIN     (256U << 10) /* payloads from so many missing bytes on may land */
+#define CHANNEL_LANDINGS_MAX 16           /* in one message; further ones do not land */
 
 enum channel_status {
 	CHANNEL_MESSAGE = 0,
 	CHANNEL_EMPTY = 1, /* no complete message is in the buffer */
 	CHANNEL_EOF = 2,
+};
+
+/*
+ * Memory of `size` bytes where a payload is received (of an ext, the type is its first byte), or
+ * NULL: in the channel's buffer as ever. It stays the giver's, who must keep it until the message
+ * was handed out, or the channel has ended.
+ */
+typedef uint8_t *(*channel_land_fn)(void *data, size_t size);
+
+struct channel_landing {
+	size_t at; /* of the payload in the message */
+	uint8_t *memory;
 };
 
 struct channel {
@@ -41,6 +59,12 @@ struct channel {
 
 	bool receives_fds;
 	int fds[CHANNEL_FDS_MAX]; /* arrived and not yet taken, -1 where none; owned */
+
+	channel_land_fn land; /* NULL: nothing lands */
+	void *land_data;
+	struct channel_landing landings[CHANNEL_LANDINGS_MAX]; /* of the message begun */
+	size_t landing_count;
+	size_t refused; /* where in it the last payload is that got no memory; 0: none */
 };
 
 /* Allocates the buffer. Descriptors that arrive are lost unless it receives them. */
@@ -55,6 +79,13 @@ int channel_fill(struct channel *channel);
 
 /* Waits for the next message: CHANNEL_MESSAGE, CHANNEL_EOF or negative errno. */
 int channel_wait(struct channel *channel, struct procpool_value *ret);
+
+/*
+ * Where the payload at that address of the message that was last handed out has landed, or NULL: it
+ * is in the message. Before the next message is asked for.
+ */
+const uint8_t *channel_landed(const struct channel *channel, struct procpool_value message,
+			      const uint8_t *payload);
 
 /* Takes the descriptors that came with a message; -1 where none did. The caller owns them. */
 void channel_take_fds(struct channel *channel, int ret[CHANNEL_FDS_MAX]);

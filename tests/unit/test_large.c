@@ -83,12 +83,26 @@ static void test_without_memory_the_old_one_is_unchanged(void **state)
 	large_free(NULL, 0);
 }
 
+static void test_memory_of_malloc_stays_what_it_is(void **state)
+{
+	uint8_t *data = malloc(LARGER);
+	(void)state;
+	assert_non_null(data);
+	data[0] = data[LARGER - 1] = 9;
+	large_advise(data, LARGER);
+	large_advise(data + 1, LARGE_MIN);
+	large_advise(data, SMALL);
+	assert_int_equal(data[0] + data[LARGER - 1], 18);
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_contents_stay_wherever_they_move),
 		cmocka_unit_test(test_large_memory_is_no_business_of_malloc),
 		cmocka_unit_test(test_freed_large_memory_goes_back_to_the_system),
+		cmocka_unit_test(test_memory_of_malloc_stays_what_it_is),
 		cmocka_unit_test_teardown(test_without_memory_the_old_one_is_unchanged, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
