@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/text.h"
+#include "core/text.h"
 
 struct receiver {
 	line_fn fn;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/text.h"
+#include "core/text.h"
 
 static void begin_turn(struct tail *tail, uint64_t turn)
 {

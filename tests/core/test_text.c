@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "io/text.h"
+#include "core/text.h"
 
 static int character(const char *bytes)
 {

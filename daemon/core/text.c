@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "io/text.h"
+#include "core/text.h"
 
 #include <string.h>
 
