@@ -14,6 +14,7 @@ enum option {
 	OPTION_TIMEOUT,
 	OPTION_EXPIRES,
 	OPTION_PARENT,
+	OPTION_PICKLE,
 	OPTION_COUNT,
 };
 
@@ -30,6 +31,7 @@ static const struct param options[OPTION_COUNT] = {
 	[OPTION_TIMEOUT] = {"timeout", PARAM_DURATION},
 	[OPTION_EXPIRES] = {"expires", PARAM_DELAY},
 	[OPTION_PARENT] = {"parent", PARAM_JOB},
+	[OPTION_PICKLE] = {"pickle", PARAM_ANY},
 };
 
 #define ALL (OPTIONS_APPLY | OPTIONS_APPLY_ASYNC | OPTIONS_MAP | OPTIONS_MAP_ASYNC)
@@ -37,7 +39,7 @@ static const struct param options[OPTION_COUNT] = {
 /* The methods that take the option. */
 static const unsigned option_methods[OPTION_COUNT] = {
 	[OPTION_POOL] = ALL,
-	[OPTION_KWARGS] = OPTIONS_APPLY | OPTIONS_APPLY_ASYNC,
+	[OPTION_KWARGS] = ALL,
 	[OPTION_DETACH] = OPTIONS_APPLY_ASYNC | OPTIONS_MAP_ASYNC,
 	[OPTION_CHUNKSIZE] = OPTIONS_MAP | OPTIONS_MAP_ASYNC,
 	[OPTION_STAR] = OPTIONS_MAP | OPTIONS_MAP_ASYNC,
@@ -48,6 +50,7 @@ static const unsigned option_methods[OPTION_COUNT] = {
 	[OPTION_TIMEOUT] = ALL,
 	[OPTION_EXPIRES] = ALL,
 	[OPTION_PARENT] = ALL,
+	[OPTION_PICKLE] = ALL,
 };
 
 #undef ALL
@@ -115,6 +118,21 @@ static bool read_priority(struct procpool_value value, int8_t *ret, struct probl
 	return true;
 }
 
+static bool read_pickle(struct procpool_value value, struct procpool_value *ret,
+			struct problem *problem)
+{
+	bool is_true = false;
+	enum procpool_type type = procpool_value_type(value);
+	if (value.size > 0 && type != PROCPOOL_BYTES && !procpool_value_bool(value, &is_true))
+		return problem_set(problem,
+				   "option 'pickle' must be true, or a pickled callable (a bin), "
+				   "not %s",
+				   procpool_type_name(type));
+	if (type == PROCPOOL_BYTES || is_true)
+		*ret = value;
+	return true;
+}
+
 bool task_options_parse(struct procpool_value map, enum options_method method, size_t name_max,
 			struct task_options *ret, struct problem *problem)
 {
@@ -130,7 +148,8 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	    !check_methods(values, method, problem) ||
 	    !check_kwargs(values[OPTION_KWARGS], problem) ||
 	    !read_errors(values[OPTION_ERRORS], &ret->collect, problem) ||
-	    !read_priority(values[OPTION_PRIORITY], &ret->priority, problem))
+	    !read_priority(values[OPTION_PRIORITY], &ret->priority, problem) ||
+	    !read_pickle(values[OPTION_PICKLE], &ret->pickle, problem))
 		return false;
 
 	slice_of(values[OPTION_POOL], &ret->pool);

@@ -22,6 +22,7 @@ enum options_method {
 struct task_options {
 	struct slice pool;            /* data NULL: not given */
 	struct procpool_value kwargs; /* a map whose keys are strings; size 0: not given */
+	struct procpool_value pickle; /* true or a bin; size 0: not given, or false */
 	uint64_t chunksize;           /* elements; 0: not given */
 	double timeout;               /* seconds; 0: not given */
 	bool detach;

@@ -75,7 +75,8 @@ static void leave_session(struct job *job)
 		request_table_remove(&session->requests, job);
 	account_release(&session->account, RESOURCE_JOBS, 1);
 	account_release(&session->account, RESOURCE_QUEUED_BYTES,
-			job->request->size + retry_charged_bytes(job));
+			job->request->size + retry_charged_bytes(job) +
+				names_job_bytes(job->function));
 }
 
 static void tell_submitter(struct core *core, struct job *job)

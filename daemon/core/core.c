@@ -54,6 +54,7 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	LIST_INIT(&core->subscriptions);
 	LIST_INIT(&core->callers);
 	TAILQ_INIT(&core->closing);
+	TAILQ_INIT(&core->names.unused);
 	core->close_timer.kind = TIMER_CLOSE;
 	core->grace_timer.kind = TIMER_GRACE;
 	core->health_timer.kind = TIMER_HEALTH;
@@ -157,6 +158,7 @@ struct pool *core_find_pool(struct core *core, const struct session *session, co
 void core_release_function(struct core *core, struct function *function)
 {
 	struct pool *pool = function->pool;
+	names_release(core, function);
 	if (--pool->jobs > 0 || pool->state != POOL_ENDED || pool->dirty)
 		return;
 	pool->dirty = true;
@@ -257,6 +259,7 @@ void core_schedule(struct core *core, uint64_t now_us)
 {
 	struct pool *pool;
 	sweep_pools(core);
+	names_sweep(core);
 	if (core->workers_left && !core->stopping)
 		nesting_check(core, now_us);
 	while ((pool = STAILQ_FIRST(&core->dirty))) {

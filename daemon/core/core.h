@@ -18,6 +18,7 @@
 #include "core/account.h"
 #include "core/histogram.h"
 #include "core/job_table.h"
+#include "core/names.h"
 #include "core/outcome.h"
 #include "core/pool.h"
 #include "core/session.h"
@@ -87,6 +88,7 @@ struct core {
 	LIST_HEAD(, session) callers; /* that keep a worker while they wait (nesting.h) */
 	bool workers_left;            /* since it was last looked for a deadlock */
 	struct timer health_timer;
+	struct names names;
 
 	struct subscription_list subscriptions; /* to everything */
 	unsigned subscription_count;
@@ -161,9 +163,10 @@ struct submission {
 	size_t function_size;
 	const char *pool; /* NULL: any */
 	size_t pool_size;
-	struct span message;          /* what args and kwargs lie in */
+	struct span message;          /* what args, kwargs and pickle lie in */
 	struct procpool_value args;   /* an array: arguments, or items */
 	struct procpool_value kwargs; /* size 0: none */
+	struct procpool_value pickle; /* true, or bytes; size 0: none */
 	uint32_t chunksize;           /* 0: none */
 	uint64_t timeout_us;          /* 0: none */
 	bool star, collect, stream, detach;
@@ -295,7 +298,7 @@ void core_finish_map_if_done(struct core *core, struct job *job, uint64_t now_us
 /* Cancels more of the jobs of sessions that are closing. */
 void core_close_sessions(struct core *core, uint64_t now_us);
 
-/* One job less refers to a function. */
+/* One job less refers to the function. */
 void core_release_function(struct core *core, struct function *function);
 
 /* A job that has ended, and that no worker has anything of, is gone with its struct. */

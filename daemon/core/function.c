@@ -12,6 +12,29 @@ static void destroy(struct function *function)
 	free(function);
 }
 
+bool function_is_any(const char *name, size_t name_size)
+{
+	return name_size == strlen(FUNCTION_ANY) && memcmp(name, FUNCTION_ANY, name_size) == 0;
+}
+
+/* With a copy of the name; NULL without memory. */
+static struct function *create(struct pool *pool, const char *name, size_t name_size)
+{
+	struct function *function = calloc(1, sizeof(*function));
+	char *copy = malloc(name_size + 1);
+	if (!function || !copy) {
+		free(copy);
+		free(function);
+		return NULL;
+	}
+	memcpy(copy, name, name_size);
+	copy[name_size] = '\0';
+	function->pool = pool;
+	function->name = copy;
+	function->name_size = name_size;
+	return function;
+}
+
 int function_table_add(struct function_table *table, struct pool *pool, const char *name,
 		       size_t name_size, const char *doc, size_t doc_size)
 {
@@ -24,20 +47,13 @@ int function_table_add(struct function_table *table, struct pool *pool, const ch
 		function->doc = doc_copy;
 		return 0;
 	}
-	function = calloc(1, sizeof(*function));
-	char *name_copy = malloc(name_size + 1);
-	if (!function || !name_copy) {
+	function = create(pool, name, name_size);
+	if (!function) {
 		free(doc_copy);
-		free(name_copy);
-		free(function);
 		return -ENOMEM;
 	}
-	memcpy(name_copy, name, name_size);
-	name_copy[name_size] = '\0';
-	function->pool = pool;
-	function->name = name_copy;
-	function->name_size = name_size;
 	function->doc = doc_copy;
+	table->any = table->any || function_is_any(name, name_size);
 	HASH_ADD_KEYPTR(hh, table->by_name, function->name, function->name_size, function);
 	return 0;
 }
@@ -84,6 +100,8 @@ void function_table_fini(struct function_table *table)
 		HASH_DELETE(hh, table->by_name, function);
 		destroy(function);
 	}
+	HASH_ITER (hh, table->named, function, next)
+		function_table_drop_named(table, function);
 	while ((function = table->gone)) {
 		table->gone = function->next_gone;
 		destroy(function);
@@ -93,6 +111,8 @@ void function_table_fini(struct function_table *table)
 void function_table_take(struct function_table *table, struct function_table *other)
 {
 	struct function *function, *next;
+	table->any = table->any || other->any;
+	other->any = false;
 	HASH_ITER (hh, other->by_name, function, next) {
 		struct function *known =
 			function_table_find(table, function->name, function->name_size);
@@ -112,6 +132,7 @@ void function_table_take(struct function_table *table, struct function_table *ot
 void function_table_retain(struct function_table *table, const struct function_table *other)
 {
 	struct function *function, *next;
+	table->any = table->any && other->any;
 	HASH_ITER (hh, table->by_name, function, next) {
 		if (function_table_find(other, function->name, function->name_size))
 			continue;
@@ -148,6 +169,31 @@ struct function *function_table_find(const struct function_table *table, const c
 	struct function *function;
 	HASH_FIND(hh, table->by_name, name, name_size, function);
 	return function;
+}
+
+struct function *function_table_find_named(const struct function_table *table, const char *name,
+					   size_t name_size)
+{
+	struct function *function;
+	HASH_FIND(hh, table->named, name, name_size, function);
+	return function;
+}
+
+struct function *function_table_name(struct function_table *table, struct pool *pool,
+				     const char *name, size_t name_size)
+{
+	struct function *function = create(pool, name, name_size);
+	if (!function)
+		return NULL;
+	function->named = true;
+	HASH_ADD_KEYPTR(hh, table->named, function->name, function->name_size, function);
+	return function;
+}
+
+void function_table_drop_named(struct function_table *table, struct function *function)
+{
+	HASH_DELETE(hh, table->named, function);
+	destroy(function);
 }
 
 void function_measure(struct function *function, uint64_t us, uint64_t count)

@@ -81,6 +81,7 @@ struct job_extra {
 	struct blob *progress;        /* what a task of it told last, while it runs; or NULL */
 	uint64_t timeout_us;          /* that a task of it may run; 0: any time */
 	struct procpool_value kwargs; /* lie in the request; size 0: none */
+	struct procpool_value pickle; /* likewise */
 	struct wait_list waits;
 	struct subscription_list subscriptions;
 	struct job *job;
@@ -124,7 +125,7 @@ struct job {
 	struct map *map;         /* NULL: an apply */
 	struct job_extra *extra; /* NULL: has nothing of it */
 
-	struct blob *request; /* holds items and kwargs; NULL once kept */
+	struct blob *request; /* holds items, kwargs and pickle; NULL once kept */
 	struct range whole;   /* all tasks */
 	union {
 		struct outcome outcome; /* once it has ended */
@@ -159,6 +160,12 @@ struct job_extra *job_need_extra(struct job *job);
 static inline struct procpool_value job_kwargs(const struct job *job)
 {
 	return job->extra ? job->extra->kwargs : (struct procpool_value){0};
+}
+
+/* What its runtime is told of pickles: true, or the bytes of one; size 0: nothing. */
+static inline struct procpool_value job_pickle(const struct job *job)
+{
+	return job->extra ? job->extra->pickle : (struct procpool_value){0};
 }
 
 /* Nobody asks any more how far it has come. */

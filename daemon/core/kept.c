@@ -9,7 +9,7 @@
 
 static uint64_t kept_bytes(const struct job *job)
 {
-	return job->outcome.value.size + JOB_KEPT_BYTES;
+	return job->outcome.value.size + JOB_KEPT_BYTES + names_job_bytes(job->function);
 }
 
 void core_forget_job(struct core *core, struct job *job)

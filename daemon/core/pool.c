@@ -53,6 +53,7 @@ void pool_destroy(struct pool *pool)
 	timer_heap_clear(&pool->core->timers, &pool->rebalance_timer);
 	timer_heap_clear(&pool->core->timers, &pool->idle_timer);
 	fair_queue_fini(&pool->queue);
+	names_forget(pool);
 	function_table_fini(&pool->functions);
 	outcome_fini(&pool->failure);
 	pool_spec_unref(pool->spec);

@@ -14,6 +14,7 @@ static void destroy(struct pool_spec *spec)
 	free(spec->main);
 	free(spec->initializer);
 	blob_unref(spec->initargs.blob);
+	blob_unref(spec->options.blob);
 	process_settings_fini(&spec->process);
 	free(spec);
 }

@@ -31,7 +31,9 @@ struct pool_spec {
 	char *main;           /* a script that runtimes may load functions from, or NULL */
 	char *initializer;    /* or NULL */
 	struct span initargs; /* held: an encoded array; size 0: none */
+	struct span options;  /* held: an encoded map for the runtime; size 0: none */
 	bool preload_always;
+	bool pickle; /* its runtime may be given pickles, which run any code */
 	struct process_settings process;
 
 	unsigned workers;                  /* how many it begins with; 0: not said */

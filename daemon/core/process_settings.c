@@ -93,6 +93,7 @@ int process_settings_find_limit(const char *name, size_t size)
 		{"nice", RLIMIT_NICE},
 		{"nofile", RLIMIT_NOFILE},
 		{"nproc", RLIMIT_NPROC},
+		{"rss", RLIMIT_RSS},
 		{"rtprio", RLIMIT_RTPRIO},
 		{"rttime", RLIMIT_RTTIME},
 		{"sigpending", RLIMIT_SIGPENDING},

@@ -25,6 +25,7 @@ struct process_limit {
 
 struct process_settings {
 	char *cwd;          /* owned, absolute; NULL: the daemon's */
+	bool env_clear;     /* the environment is only what follows */
 	char **environment; /* owned: "NAME=value" adds or replaces, "NAME" removes; NULL: none */
 	bool has_umask;
 	unsigned umask;

@@ -72,7 +72,7 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 	uint32_t attempt;
 	struct range range =
 		job_take(job, chunk_tasks(pool, worker, job), CHUNK_BYTES_MAX, &attempt);
-	size_t bytes = range.size + job_kwargs(job).size;
+	size_t bytes = range.size + job_kwargs(job).size + job_pickle(job).size;
 	double estimate_us = job->function->samples > 0
 				     ? tasks_us(job->function, range.count, bytes)
 				     : 2 * SCHEDULER_AHEAD_US;

@@ -65,6 +65,8 @@ static void find_suggestions(struct core *core, const struct session *session, c
 		for (struct function *f = pool->functions.by_name; f; f = f->hh.next) {
 			const char *other = base_name(f->name, f->name_size, &other_size);
 			unsigned distance = name_distance(name, size, f->name, f->name_size, limit);
+			if (function_is_any(f->name, f->name_size))
+				continue;
 			if (other_size == base_size && memcmp(other, base, base_size) == 0)
 				distance = 0;
 			if (distance <= limit)
@@ -145,6 +147,16 @@ static struct outcome takes_none(const struct pool *pool)
 			     pool->spec->name);
 }
 
+static struct outcome takes_no_pickles(const struct pool *pool)
+{
+	return error_outcome(ERR_DENIED,
+			     "pool %s takes no pickles, which can run any code: pass plain values, "
+			     "or have %s",
+			     pool->spec->name,
+			     pool->owner ? "it opened with pickle: true"
+					 : "its administrator set pickle = yes");
+}
+
 static struct function *find_in_pool(struct core *core, const struct session *session,
 				     const struct submission *submission, struct outcome *ret_error)
 {
@@ -156,6 +168,8 @@ static struct function *find_in_pool(struct core *core, const struct session *se
 	}
 	struct function *function = function_table_find(&pool->functions, submission->function,
 							submission->function_size);
+	if (!function && pool->functions.any)
+		function = names_find(pool, submission->function, submission->function_size);
 	if (!function)
 		*ret_error = pool->failure.value.size > 0 && !pool->loaded
 				     ? copy_failure(pool)
@@ -167,6 +181,10 @@ static struct function *find_function(struct core *core, const struct session *s
 				      const struct submission *submission,
 				      struct outcome *ret_error)
 {
+	if (function_is_any(submission->function, submission->function_size)) {
+		*ret_error = unknown_function(core, session, submission);
+		return NULL;
+	}
 	if (submission->pool)
 		return find_in_pool(core, session, submission, ret_error);
 	struct function *found = NULL;
@@ -221,22 +239,33 @@ static bool charge(struct session *session, uint64_t bytes, struct outcome *ret_
 	return !limit;
 }
 
-/* The bytes of args and kwargs within the message: all that the job needs of it. */
+/* The bytes of args, kwargs and pickle within the message: all that the job needs of it. */
 static struct span request_of(const struct submission *submission)
 {
+	const struct procpool_value options[] = {submission->kwargs, submission->pickle};
 	const uint8_t *begin = submission->args.data, *end = begin + submission->args.size;
-	if (submission->kwargs.size > 0)
-		end = submission->kwargs.data + submission->kwargs.size;
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+		if (options[i].size > 0 && options[i].data + options[i].size > end)
+			end = options[i].data + options[i].size;
 	return (struct span){submission->message.blob, begin, (size_t)(end - begin)};
+}
+
+/* What lies behind the items of the message lies as far behind those of the job. */
+static struct procpool_value in_request(const struct job *job, struct procpool_value value,
+					const uint8_t *items)
+{
+	if (value.size > 0)
+		value.data = job->whole.data + (value.data - items);
+	return value;
 }
 
 /* What few jobs have. items: where those of the message lie. */
 static bool set_extra(struct job *job, const struct submission *submission, const uint8_t *items)
 {
-	struct procpool_value kwargs = submission->kwargs;
 	if (submission->parent != 0 && nesting_set_parent(job, submission->parent) < 0)
 		return false;
-	if (kwargs.size == 0 && submission->retries == 0 && !submission->expires)
+	if (submission->kwargs.size == 0 && submission->pickle.size == 0 &&
+	    submission->retries == 0 && !submission->expires)
 		return true;
 	struct job_extra *extra = job_need_extra(job);
 	if (!extra)
@@ -244,10 +273,8 @@ static bool set_extra(struct job *job, const struct submission *submission, cons
 	extra->retries = submission->retries;
 	extra->expires = submission->expires;
 	extra->expires_us = submission->expires_us;
-	/* The job's bytes of them lie as far behind its items as in the message. */
-	if (kwargs.size > 0)
-		extra->kwargs.data = job->whole.data + (kwargs.data - items);
-	extra->kwargs.size = kwargs.size;
+	extra->kwargs = in_request(job, submission->kwargs, items);
+	extra->pickle = in_request(job, submission->pickle, items);
 	return true;
 }
 
@@ -298,6 +325,7 @@ static void enter(struct core *core, struct session *session, struct job *job,
 	TAILQ_INSERT_TAIL(job->detached ? &session->detached_jobs : &session->jobs, job,
 			  in_session);
 	core->stats.accepted++;
+	names_use(core, function);
 	function->pool->jobs++;
 	function->pool->jobs_under_way++;
 	function->pool->waiting += job_tasks_left(job);
@@ -355,12 +383,17 @@ uint64_t core_submit(struct core *core, struct session *session,
 	if (submission->parent != 0 && !find_parent(core, session, submission->parent, ret_error))
 		return 0;
 	struct pool *pool = function->pool;
+	if (submission->pickle.size > 0 && !pool->spec->pickle) {
+		*ret_error = takes_no_pickles(pool);
+		return 0;
+	}
 	if (pool->failure.value.size > 0) {
 		*ret_error = copy_failure(pool);
 		return 0;
 	}
 	struct span request = request_of(submission);
-	uint64_t bytes = request.blob ? request.blob->size : request.size;
+	uint64_t bytes =
+		(request.blob ? request.blob->size : request.size) + names_job_bytes(function);
 	if (!charge(session, bytes, ret_error))
 		return 0;
 	struct job *job = make_job(submission);

@@ -34,27 +34,42 @@ void channel_mark_dirty(struct channel *channel)
 /* Of a task message; returns how many there are. Written only with something in it. */
 static uint32_t count_options(const struct chunk *chunk)
 {
-	return (job_kwargs(chunk->job).size > 0) + (job_timeout_us(chunk->job) > 0) +
-	       (chunk->attempt > 1);
+	return (job_kwargs(chunk->job).size > 0) + (job_pickle(chunk->job).size > 0) +
+	       (job_timeout_us(chunk->job) > 0) + (chunk->attempt > 1);
+}
+
+/* Bytes of the job's request: shared where they are many. */
+static void append_request(struct channel *channel, const struct job *job, const uint8_t *data,
+			   size_t size)
+{
+	output_append_blob(&channel->output, job->request, (size_t)(data - job->request->data),
+			   size);
+}
+
+static void write_value_option(struct channel *channel, const struct job *job, const char *key,
+			       struct procpool_value value)
+{
+	if (value.size == 0)
+		return;
+	procpool_write_string(output_writer(&channel->output), key);
+	append_request(channel, job, value.data, value.size);
 }
 
 static void write_options(struct channel *channel, const struct chunk *chunk, uint32_t count)
 {
-	struct procpool_value kwargs = job_kwargs(chunk->job);
+	const struct job *job = chunk->job;
 	struct procpool_writer *w = output_writer(&channel->output);
 	procpool_write_map(w, count);
-	if (job_timeout_us(chunk->job) > 0) {
+	if (job_timeout_us(job) > 0) {
 		procpool_write_string(w, "timeout");
-		procpool_write_double(w, (double)job_timeout_us(chunk->job) / 1e6);
+		procpool_write_double(w, (double)job_timeout_us(job) / 1e6);
 	}
 	if (chunk->attempt > 1) {
 		procpool_write_string(w, "attempt");
 		procpool_write_uint(w, chunk->attempt);
 	}
-	if (kwargs.size > 0) {
-		procpool_write_string(w, "kwargs");
-		output_append(&channel->output, kwargs.data, kwargs.size);
-	}
+	write_value_option(channel, job, "kwargs", job_kwargs(job));
+	write_value_option(channel, job, "pickle", job_pickle(job));
 }
 
 void channel_send_task(struct channel *channel, const struct chunk *chunk)
@@ -71,12 +86,7 @@ void channel_send_task(struct channel *channel, const struct chunk *chunk)
 	procpool_write_string_n(w, job->function->name, job->function->name_size);
 	procpool_write_bool(w, job->star);
 	procpool_write_array(w, chunk->range.count);
-	if (job->request->size > OUTPUT_COPY_MAX)
-		output_append_blob(&channel->output, job->request,
-				   (size_t)(chunk->range.data - job->request->data),
-				   chunk->range.size);
-	else
-		output_append(&channel->output, chunk->range.data, chunk->range.size);
+	append_request(channel, job, chunk->range.data, chunk->range.size);
 	if (options > 0)
 		write_options(channel, chunk, options);
 	channel_mark_dirty(channel);

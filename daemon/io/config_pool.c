@@ -24,6 +24,7 @@ cfg_opt_t *config_pool_options(void)
 		CFG_STR("initializer", NULL, CFGF_NONE),
 		CFG_STR_LIST("initargs", NULL, CFGF_NONE),
 		CFG_STR("preload", NULL, CFGF_NONE),
+		CFG_BOOL("pickle", cfg_false, CFGF_NONE),
 		NUMBER("workers_min"),
 		NUMBER("workers_max"),
 		SECONDS("idle_seconds"),
@@ -166,6 +167,13 @@ static int check_pool(cfg_t *section, cfg_opt_t *opt)
 			  name);
 		return -1;
 	}
+	if (cfg_getbool(pool, "pickle") && cfg_size(pool, "runtime") == 0) {
+		cfg_error(section,
+			  "the pool '%s' has pickle, which the native runtime does not take: name "
+			  "another runtime, or remove it",
+			  name);
+		return -1;
+	}
 	return check_workers(section, pool);
 }
 
@@ -252,6 +260,7 @@ static int take_initargs(struct pool_spec *spec, cfg_t *section)
 int config_pool_take(struct pool_spec *spec, cfg_t *section)
 {
 	const char *preload = cfg_getstr(section, "preload");
+	spec->pickle = cfg_getbool(section, "pickle");
 	spec->preload_always = preload && strcmp(preload, "always") == 0;
 	take_policies(spec, section);
 	int r = config_take_list(&spec->modules, section, "modules");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/environment.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,17 +58,17 @@ static size_t count_of(char *const *list)
 	return count;
 }
 
-char **environment_make(char *const *added, unsigned threads, char *socket)
+char **environment_make(char *const *added, bool clear, unsigned threads, char *socket)
 {
-	char *const none[] = {NULL};
+	char *const none[] = {NULL}, *const *daemons = clear ? none : environ;
 	if (!added)
 		added = none;
-	size_t count = count_of(environ) + count_of(added) + COUNT(thread_counts) + 2, n = 0;
+	size_t count = count_of(daemons) + count_of(added) + COUNT(thread_counts) + 2, n = 0;
 	/* What is made lies behind the array. */
 	char **result = calloc(1, count * sizeof(*result) + COUNT(thread_counts) * MADE_BYTES);
 	if (!result)
 		return NULL;
-	for (char **e = environ; *e; e++)
+	for (char *const *e = daemons; *e; e++)
 		if (!is_daemons_own(*e) && !is_among(*e, added))
 			result[n++] = *e;
 	for (char *const *e = added; *e; e++)

@@ -48,7 +48,7 @@ void observe_pools(const struct server *server, const struct session *session,
 		const struct outcome *failure = &pool->failure;
 		if (!pool_is_visible(pool, session))
 			continue;
-		procpool_write_map(w, 15);
+		procpool_write_map(w, 17);
 		write_key_string(w, "name", pool->spec->name);
 		write_key_uint(w, "workers", pool->ready_count);
 		write_key_uint(w, "waiting", pool->waiting);
@@ -71,6 +71,9 @@ void observe_pools(const struct server *server, const struct session *session,
 		write_key_uint(w, "generation", pool->generation);
 		procpool_write_string(w, "stale");
 		procpool_write_bool(w, pool_is_stale(pool));
+		write_key_uint(w, "uid", server->core.own_uid);
+		procpool_write_string(w, "pickle");
+		procpool_write_bool(w, pool->spec->pickle);
 		procpool_write_string(w, "session");
 		if (pool->owner)
 			procpool_write_uint(w, pool->owner->id);

@@ -24,6 +24,8 @@ enum key {
 	KEY_MAIN,
 	KEY_INITIALIZER,
 	KEY_INITARGS,
+	KEY_OPTIONS,
+	KEY_PICKLE,
 	KEY_PRELOAD,
 	KEY_WORKERS,
 	KEY_WORKERS_MIN,
@@ -36,6 +38,7 @@ enum key {
 	KEY_STOP_SECONDS,
 	KEY_CWD,
 	KEY_ENV,
+	KEY_ENV_CLEAR,
 	KEY_UMASK,
 	KEY_NICE,
 	KEY_AFFINITY,
@@ -49,6 +52,8 @@ static const struct param keys[KEY_COUNT] = {
 	[KEY_MAIN] = {"main", PARAM_ANY},
 	[KEY_INITIALIZER] = {"initializer", PARAM_STRING},
 	[KEY_INITARGS] = {"initargs", PARAM_ARRAY},
+	[KEY_OPTIONS] = {"options", PARAM_MAP},
+	[KEY_PICKLE] = {"pickle", PARAM_BOOL},
 	[KEY_PRELOAD] = {"preload", PARAM_STRING},
 	[KEY_WORKERS] = {"workers", PARAM_COUNT},
 	[KEY_WORKERS_MIN] = {"workers_min", PARAM_COUNT},
@@ -61,6 +66,7 @@ static const struct param keys[KEY_COUNT] = {
 	[KEY_STOP_SECONDS] = {"stop_seconds", PARAM_SECONDS},
 	[KEY_CWD] = {"cwd", PARAM_ANY},
 	[KEY_ENV] = {"env", PARAM_MAP},
+	[KEY_ENV_CLEAR] = {"env_clear", PARAM_BOOL},
 	[KEY_UMASK] = {"umask", PARAM_INT},
 	[KEY_NICE] = {"nice", PARAM_INT},
 	[KEY_AFFINITY] = {"affinity", PARAM_ARRAY},
@@ -140,15 +146,16 @@ static int read_initializer(struct reader *reader)
 	return reader->spec->initializer ? POOL_PARAMS_READ : -ENOMEM;
 }
 
-static int read_initargs(struct reader *reader)
+/* A value that goes on to the runtime as it came. */
+static int read_held(struct reader *reader, enum key key, struct span *ret)
 {
-	struct procpool_value initargs = reader->values[KEY_INITARGS];
-	if (initargs.size == 0)
+	struct procpool_value value = reader->values[key];
+	if (value.size == 0)
 		return POOL_PARAMS_READ;
-	struct blob *blob = blob_copy(initargs.data, initargs.size);
+	struct blob *blob = blob_copy(value.data, value.size);
 	if (!blob)
 		return -ENOMEM;
-	reader->spec->initargs = span_of_blob(blob);
+	*ret = span_of_blob(blob);
 	return POOL_PARAMS_READ;
 }
 
@@ -164,6 +171,26 @@ static int read_preload(struct reader *reader)
 	return POOL_PARAMS_READ;
 }
 
+/* Whether it goes together. */
+static int check_code(struct reader *reader)
+{
+	const struct pool_spec *spec = reader->spec;
+	if (is_given(reader, KEY_RUNTIME) && !spec->runtime[0])
+		return wrong(reader, "key 'runtime' is empty: name a program, or leave it out");
+	if (spec->main && !spec->runtime[0])
+		return wrong(reader, "key 'main' is for runtimes that run scripts: name one with "
+				     "key 'runtime'");
+	if ((spec->pickle || spec->options.size > 0) && !spec->runtime[0])
+		return wrong(reader,
+			     "key '%s' is for runtimes of other languages: name one with "
+			     "key 'runtime'",
+			     spec->pickle ? "pickle" : "options");
+	if (!spec->modules[0] && !spec->runtime[0])
+		return wrong(reader,
+			     "the pool has nothing to serve: name modules with key 'modules'");
+	return POOL_PARAMS_READ;
+}
+
 static int read_code(struct reader *reader)
 {
 	struct pool_spec *spec = reader->spec;
@@ -175,20 +202,15 @@ static int read_code(struct reader *reader)
 	if (r == 0)
 		r = read_initializer(reader);
 	if (r == 0)
-		r = read_initargs(reader);
+		r = read_held(reader, KEY_INITARGS, &spec->initargs);
+	if (r == 0)
+		r = read_held(reader, KEY_OPTIONS, &spec->options);
 	if (r == 0)
 		r = read_preload(reader);
 	if (r != 0)
 		return r;
-	if (is_given(reader, KEY_RUNTIME) && !spec->runtime[0])
-		return wrong(reader, "key 'runtime' is empty: name a program, or leave it out");
-	if (spec->main && !spec->runtime[0])
-		return wrong(reader, "key 'main' is for runtimes that run scripts: name one with "
-				     "key 'runtime'");
-	if (!spec->modules[0] && !spec->runtime[0])
-		return wrong(reader,
-			     "the pool has nothing to serve: name modules with key 'modules'");
-	return POOL_PARAMS_READ;
+	procpool_value_bool(reader->values[KEY_PICKLE], &spec->pickle);
+	return check_code(reader);
 }
 
 /* ---- numbers ---- */
@@ -389,6 +411,7 @@ static int read_settings(struct reader *reader)
 		r = read_number(reader, KEY_UMASK, 0, UMASK_MAX, &mask);
 	settings->has_umask = is_given(reader, KEY_UMASK);
 	settings->umask = (unsigned)mask;
+	procpool_value_bool(reader->values[KEY_ENV_CLEAR], &settings->env_clear);
 	if (r == 0)
 		r = read_nice(reader);
 	if (r == 0)

@@ -149,7 +149,8 @@ int process_start(struct process *process, const struct process_spec *spec)
 	int status[2];
 	process_init(process);
 	char *const *added = spec->settings ? spec->settings->environment : NULL;
-	char **environment = environment_make(added, spec->threads, spec->socket);
+	bool clear = spec->settings && spec->settings->env_clear;
+	char **environment = environment_make(added, clear, spec->threads, spec->socket);
 	int r = environment ? note_names(process, spec) : -ENOMEM;
 	if (r == 0)
 		r = pipe2(status, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;

@@ -63,6 +63,7 @@ static void submit(struct call *call, enum options_method method)
 		.message = {call->blob, NULL, 0},
 		.args = params[1],
 		.kwargs = options.kwargs,
+		.pickle = options.pickle,
 		.chunksize =
 			options.chunksize < UINT32_MAX ? (uint32_t)options.chunksize : UINT32_MAX,
 		.timeout_us = seconds_to_us(options.timeout),

@@ -41,6 +41,38 @@ static void write_strings(struct procpool_writer *w, char *const *strings)
 		procpool_write_string(w, *strings);
 }
 
+/* A held value: shared where it is large, since each process may be told it. */
+static void write_held(struct channel *channel, struct span value)
+{
+	output_append_blob(&channel->output, value.blob, (size_t)(value.data - value.blob->data),
+			   value.size);
+}
+
+/* What start has beyond what it always has; returns how much that is. Writes where w is not NULL.
+ */
+static uint32_t write_extras(struct channel *channel, struct procpool_writer *w)
+{
+	const struct pool_spec *spec = channel->pool->spec;
+	if (w && spec->preload_always) {
+		procpool_write_string(w, "preload");
+		procpool_write_string(w, "always");
+	}
+	if (w && spec->main) {
+		procpool_write_string(w, "main");
+		procpool_write_string(w, spec->main);
+	}
+	if (w && spec->pickle) {
+		procpool_write_string(w, "pickle");
+		procpool_write_bool(w, true);
+	}
+	if (w && spec->options.size > 0) {
+		procpool_write_string(w, "options");
+		write_held(channel, spec->options);
+	}
+	return spec->preload_always + (spec->main ? 1 : 0) + spec->pickle +
+	       (spec->options.size > 0);
+}
+
 static void send_start(struct channel *channel, bool page)
 {
 	const struct pool_spec *spec = channel->pool->spec;
@@ -52,7 +84,7 @@ static void send_start(struct channel *channel, bool page)
 	struct procpool_writer *w = output_writer(&channel->output);
 	procpool_write_array(w, 2);
 	procpool_write_int(w, MSG_START);
-	procpool_write_map(w, 9 + (spec->preload_always ? 1 : 0) + (spec->main ? 1 : 0));
+	procpool_write_map(w, 9 + write_extras(channel, NULL));
 	procpool_write_string(w, "pool");
 	procpool_write_string(w, spec->name);
 	procpool_write_string(w, "worker");
@@ -68,7 +100,7 @@ static void send_start(struct channel *channel, bool page)
 		procpool_write_nil(w);
 	procpool_write_string(w, "initargs");
 	if (spec->initargs.size > 0)
-		procpool_write_value(w, span_value(spec->initargs));
+		write_held(channel, spec->initargs);
 	else
 		procpool_write_array(w, 0);
 	procpool_write_string(w, "message_bytes");
@@ -77,14 +109,7 @@ static void send_start(struct channel *channel, bool page)
 	procpool_write_uint(w, limits->value_depth);
 	procpool_write_string(w, "page");
 	procpool_write_bool(w, page);
-	if (spec->preload_always) {
-		procpool_write_string(w, "preload");
-		procpool_write_string(w, "always");
-	}
-	if (spec->main) {
-		procpool_write_string(w, "main");
-		procpool_write_string(w, spec->main);
-	}
+	write_extras(channel, w);
 	channel_mark_dirty(channel);
 }
 

@@ -45,6 +45,22 @@ static void check_runtimes(struct pool *pool)
 	CHECK(!pool->successor || pool->serving);
 }
 
+/* How many of its names nobody uses; those that are used are so as often as is noted. */
+static unsigned check_names(struct world *world, struct pool *pool)
+{
+	const struct function *function;
+	unsigned unused = 0;
+	for (function = pool->functions.named; function; function = function->hh.next) {
+		uint64_t jobs = 0, id = 0;
+		struct job *job;
+		while ((job = job_table_next(&world->core.jobs, id, &id)))
+			jobs += job->function == function;
+		CHECK(function->named && function->jobs == jobs);
+		unused += jobs == 0;
+	}
+	return unused;
+}
+
 static void check_pool(struct world *world, struct pool *pool)
 {
 	uint64_t waiting = 0, running = 0, jobs = 0, under_way = 0, id = 0;
@@ -105,7 +121,9 @@ static void check_user(struct world *world, struct user *user)
 		CHECK(job->kept || !job_ended(job) || job->assigned > 0);
 		jobs += !job_ended(job);
 		kept += job->kept;
-		retained += job->kept ? job->outcome.value.size + JOB_KEPT_BYTES : 0;
+		retained += job->kept ? job->outcome.value.size + JOB_KEPT_BYTES +
+						names_job_bytes(job->function)
+				      : 0;
 	}
 	CHECK(user->account.used[RESOURCE_JOBS] == jobs);
 	CHECK(user->account.used[RESOURCE_RETAINED_BYTES] == retained);
@@ -123,8 +141,13 @@ void world_check(struct world *world)
 		running += job->state == JOB_RUNNING;
 	CHECK(core->running_jobs == running);
 	struct pool *pool;
-	TAILQ_FOREACH (pool, &core->pools, in_core)
+	unsigned unused = 0;
+	TAILQ_FOREACH (pool, &core->pools, in_core) {
 		check_pool(world, pool);
+		unused += check_names(world, pool);
+	}
+	/* Pools that have ended may still have some. */
+	CHECK(core->names.unused_count >= unused);
 	for (struct user *user = core->users; user; user = user->hh.next)
 		check_user(world, user);
 	struct fake_peer *peer;

@@ -141,6 +141,20 @@ static void test_every_key_is_taken(void **state)
 	assert_null(config_find_pool(c, "none"));
 }
 
+static void test_a_pool_says_whether_it_takes_pickles(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "pool x { modules = {a} runtime = {\"/bin/r\"} pickle = yes }\n"
+		"pool y { modules = {a} runtime = {\"/bin/r\"} pickle = no }\n"
+		"pool z { modules = {a} runtime = {\"/bin/r\"} }\n");
+	assert_true(config_find_pool(&f->config, "x")->pickle);
+	assert_false(config_find_pool(&f->config, "y")->pickle);
+	assert_false(config_find_pool(&f->config, "z")->pickle);
+	config_fini(&f->config);
+	refuse(f, "pool x { modules = {a}\npickle = yes }\n", 2, "has pickle, which the native");
+	refuse(f, "pool x { modules = {a} runtime = {\"/bin/r\"}\npickle = 7 }\n", 2, "pickle");
+}
+
 static void test_a_pool_says_how_its_workers_are_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -429,6 +443,7 @@ int main(void)
 		TEST(test_an_empty_file_changes_nothing),
 		TEST(test_every_key_is_taken),
 		TEST(test_a_pool_says_how_its_workers_are_kept),
+		TEST(test_a_pool_says_whether_it_takes_pickles),
 		TEST(test_a_pool_says_as_what_its_processes_run),
 		TEST(test_settings_of_a_pool_out_of_range_are_refused),
 		TEST(test_settings_of_a_pool_that_contradict_are_refused),

@@ -56,6 +56,7 @@ static void assert_none(void)
 	static const struct task_options none;
 	assert_null(options.pool.data);
 	assert_int_equal(options.kwargs.size, none.kwargs.size);
+	assert_int_equal(options.pickle.size, 0);
 	assert_true(options.chunksize == 0);
 	assert_true(options.timeout == 0);
 	assert_false(options.detach || options.star || options.collect || options.stream);
@@ -87,7 +88,7 @@ static void test_each_option_belongs_to_its_methods(void **state)
 		const char *takes; /* one letter a method, in the order of methods[] */
 	} rows[] = {
 		{"pool", {0xa1, 'p'}, 2, "yyyy"},
-		{"kwargs", {0x81, 0xa1, 'k', 1}, 4, "yynn"},
+		{"kwargs", {0x81, 0xa1, 'k', 1}, 4, "yyyy"},
 		{"detach", {0xc3}, 1, "nyny"},
 		{"chunksize", {5}, 1, "nnyy"},
 		{"star", {0xc3}, 1, "nnyy"},
@@ -98,6 +99,7 @@ static void test_each_option_belongs_to_its_methods(void **state)
 		{"timeout", {5}, 1, "yyyy"},
 		{"expires", {1}, 1, "yyyy"},
 		{"parent", {1}, 1, "yyyy"},
+		{"pickle", {0xc3}, 1, "yyyy"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t m = 0; m < 4; m++) {
@@ -136,6 +138,11 @@ static void test_values_arrive(void **state)
 	assert_true(options.expires_seconds == 0);
 	assert_true(parse_one(OPTIONS_MAP, "expires", VALUE(0xca, 0x3f, 0, 0, 0)));
 	assert_true(options.expires && options.expires_seconds == 0.5);
+	assert_true(parse_one(OPTIONS_APPLY, "pickle", VALUE(0xc3)));
+	assert_value_bytes(options.pickle, BYTES(0xc3));
+	assert_true(parse_one(OPTIONS_MAP, "pickle", VALUE(0xc4, 2, 0x80, 5)));
+	assert_value_bytes(options.pickle, BYTES(0xc4, 2, 0x80, 5));
+	assert_true(parse_one(OPTIONS_MAP, "pickle", VALUE(0xc2)) && options.pickle.size == 0);
 	assert_true(parse_one(OPTIONS_APPLY, "retries", VALUE(0)) && options.retries == 0);
 	assert_true(parse_one(OPTIONS_MAP, "retries", VALUE(0xcd, 0, 100)));
 	assert_true(options.retries == 100);
@@ -168,6 +175,10 @@ static void test_wrong_values_are_refused_by_name(void **state)
 		{"expires", {0xa1, '1'}, 2},
 		{"expires", {0xca, 0x7f, 0x80, 0, 0}, 5},
 		{"expires", {0xca, 0x7f, 0xc0, 0, 0}, 5},
+		{"pickle", {0xa1, '.'}, 2},
+		{"pickle", {0xc0}, 1},
+		{"pickle", {1}, 1},
+		{"pickle", {0xd4, 80, '.'}, 3},
 		{"retries", {0xff}, 1},
 		{"retries", {0xc0}, 1},
 		{"retries", {0xca, 0x3f, 0x80, 0, 0}, 5},
