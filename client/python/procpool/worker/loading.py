@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Loads what a pool calls: its modules, by name or by path, and the client's main module, under another name.
+
+A main module is loaded as multiprocessing's spawn does it: as `__mp_main__`, so that its guard is false, and found as
+`__main__` too, which pickles of its functions and classes say. Other than there it is one module, not a copy, so that
+what a function of it sets in its globals is what others of it see.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from typing import Optional
+
+from .. import preparation
+from .functions import Functions
+from .process import threads
+from .start import Main, Start
+
+
+class LoadError(Exception):
+    """A module that cannot be found, or a path that is no Python file."""
+
+
+def load(start: Start, functions: Functions) -> Optional[str]:
+    """All of it. Returns the name of the first that has left a thread behind, or None. Raises what loading raises."""
+    if start.options:
+        sys.path[:] = [str(path) for path in start.options.get("path", sys.path)]
+        sys.argv[:] = [str(argument) for argument in start.options.get("argv", sys.argv)]
+    threaded: Optional[str] = None
+    before = threads()
+    main = start.main
+    if main is not None:
+        load_main(main)
+        if threads() > before:
+            threaded = main.path or main.name or "python -c"
+    for name in start.modules:
+        functions.offer(load_module(name))
+        if threaded is None and threads() > before:
+            threaded = name
+    return threaded
+
+
+def load_module(name: str) -> types.ModuleType:
+    """A module's name, or the absolute path of a file, which gets a module name from the file's."""
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    directory, file = os.path.split(name)
+    module_name = file[:-len(".py")]
+    if not os.path.isabs(name):
+        raise LoadError(f"{name}: the path of a module must be absolute")
+    spec = importlib.util.spec_from_file_location(module_name, name)
+    if spec is None or spec.loader is None:
+        raise LoadError(f"{name} is no Python file")
+    if directory not in sys.path:
+        sys.path.append(directory)  # for what lies beside it; last, so that it hides nothing
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return sys.modules[module_name]
+
+
+def load_main(main: Main) -> None:
+    """The client's main module; a pool that it makes while it is loaded would make workers that load it, and so on."""
+    module = types.ModuleType("__mp_main__")
+    if main.name is not None:
+        spec = importlib.util.find_spec(main.name)
+        if spec is None or spec.loader is None:
+            raise LoadError(f"no module named {main.name}")
+        module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
+        if spec.has_location:
+            module.__file__, module.__cached__ = str(spec.origin), spec.cached  # type: ignore[attr-defined]
+        code = spec.loader.get_code(main.name)  # type: ignore[attr-defined]
+    elif main.path is not None:
+        module.__file__ = main.path
+        with open(main.path, "rb") as file:
+            code = compile(file.read(), main.path, "exec", dont_inherit=True)
+    else:
+        code = compile(main.code or "", "<string>", "exec", dont_inherit=True)
+    module.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    with preparation.loading():
+        exec(code, module.__dict__)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Whether the extension _procpool is there, which runs tasks on the page.
+
+PROCPOOL_PURE=1 in the environment: it is not used.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .hooks import Hooks
+from .messages import CHANNEL_FD
+
+try:
+    import _procpool
+except ImportError:
+    _procpool = None
+
+
+def has_page() -> bool:
+    return hasattr(_procpool, "serve") and not os.environ.get("PROCPOOL_PURE")
+
+
+def serve(page: int, hooks: Hooks) -> None:
+    """Runs tasks until the channel ends."""
+    _procpool.serve(CHANNEL_FD, page, hooks)
