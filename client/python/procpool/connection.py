@@ -55,6 +55,14 @@ def message(method: str, *params: Packed) -> Packed:
 class Lane:
     """Requests that are held back together; see Call. Of one connection, made by Connection.lane()."""
 
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Waits until nothing of it is held back or under way, callbacks included; whether that is so. For join()."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Cancels all that is held back or under way, without waiting for answers. For the end of a pool's object."""
+        raise NotImplementedError
+
 
 class Call:
     """A request under way. Any thread may wait for it.
@@ -154,8 +162,24 @@ class Connection:
         raise NotImplementedError
 
     def submit_job(self, message: Packed, lane: Optional[Lane] = None,
-                   done: Optional[Callable[[Job], object]] = None) -> Job:  # fmt: skip
-        """The same for the methods apply_async and map_async; `done` is called when the job has ended."""
+                   done: Optional[Callable[[Job], object]] = None,
+                   on_run: Optional[Callable[[Job, int, List[Any], bool], object]] = None,
+                   on_end: Optional[Callable[[Job], object]] = None) -> Job:  # fmt: skip
+        """The same for the methods apply_async and map_async; `done` is called when the job has ended.
+
+        A map that goes as several jobs, and an imap, want what arrives of all of them in one order: `on_run` is given the
+        runs instead of `runs`, `on_end` the job that has ended, whatever its outcome, before `done`. Both
+        are called in the thread that receives, and neither block nor raise; they may submit. Who waits for what they
+        note does so by wait_for().
+        """
+        raise NotImplementedError
+
+    def wait_for(self, ready: Callable[[], bool], timeout: Optional[float] = None) -> bool:
+        """Waits until ready(), which is asked after what has come was handled; whether it is. False too when closed."""
+        raise NotImplementedError
+
+    def post(self, done: Callable[[], object]) -> None:
+        """Runs it in the callback thread, after what was to be called before: the callback of what was never sent."""
         raise NotImplementedError
 
     def listen(self) -> Listener:
