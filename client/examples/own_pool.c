@@ -4,7 +4,8 @@
  *
  *	cc own_pool.c $(pkg-config --cflags --libs procpool) && ./a.out
  *
- * The daemon must run as the same user. */
+ * A daemon that runs must do so as the same user; where none does, the program has one of its own.
+ */
 #include <procpool.h>
 
 #include <inttypes.h>
@@ -36,7 +37,10 @@ int main(void)
 	pool_options.workers = 4;
 	pool_options.initargs = procpool_writer_value(&initargs);
 
-	if (procpool_connect(NULL, &pp, &out) != PROCPOOL_OK)
+	enum procpool_code code = procpool_connect(NULL, &pp, &out);
+	if (code == PROCPOOL_ERR_NO_DAEMON)
+		code = procpool_connect_private(NULL, NULL, &pp, &out);
+	if (code != PROCPOOL_OK)
 		return fail("connect", &out);
 	if (procpool_pool_open(pp, &pool_options, pool, &out) != PROCPOOL_OK)
 		return fail("open", &out);

@@ -184,6 +184,33 @@ PROCPOOL_PUBLIC enum procpool_code procpool_connect(const struct procpool_connec
 						    struct procpool_outcome *out);
 
 /*
+ * Starts a daemon for this process alone (procpoold(8), "Private daemons") and connects to it, for
+ * programs that shall work where no daemon runs. It ends when this process ends, however that comes
+ * about, with all its workers, and not before: neither with the connection nor with the thread.
+ * Each call starts another; for further connections use its path, procpool_path(), in
+ * procpool_connect(). (A child after fork(), which is another process, may use that path as long as
+ * its parent lives.)
+ *
+ * arguments: further options for procpoold, NULL-terminated, such as {"--module", "images",
+ * "--workers", "4", NULL}; without any, it has no pool but those that are opened
+ * (procpool_pool_open()). NULL: none. Its workers have this process's working directory,
+ * environment, limits and affinity. What it logs, warnings, goes to standard error.
+ *
+ * options: as for procpool_connect(), with path NULL (else PROCPOOL_ERR_INVALID). The seconds are
+ * for starting, too, which is waited for also with `nonblock`; it takes some milliseconds.
+ *
+ * The program is $PROCPOOL_DAEMON where that is set, else procpoold in $PATH, else the installed
+ * one. As procpool_connect(); PROCPOOL_ERR_NO_DAEMON: there is none, or it did not start.
+ *
+ * The calling process gets a child for a moment, which is reaped here (and SIGCHLD from it); the
+ * daemon itself is none.
+ */
+PROCPOOL_PUBLIC enum procpool_code
+procpool_connect_private(const char *const *arguments,
+			 const struct procpool_connect_options *options, struct procpool **ret,
+			 struct procpool_outcome *out);
+
+/*
  * Connects again with the same options, after a loss or to begin anew. Calls still in flight end
  * first, as at a loss. Subscriptions and jobs of the old connection that are not detached are
  * gone, jobs that are detached are found by their id. On failure the connection stays lost and

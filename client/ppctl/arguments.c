@@ -36,6 +36,8 @@ static const struct option_text {
 	{'P', "priority", "N", "from -2 to 2: what is higher begins first"},
 	{'T', "state", "STATE", "only jobs that are waiting, running, done, failed or cancelled"},
 	{'S', "socket", "PATH", "where the daemon listens"},
+	{'x', "private", NULL, "start a daemon for this command alone"},
+	{'m', "module", "NAME|PATH", "what that one serves (demo); may be repeated"},
 	{'t', "timeout", "SECONDS", "give up, and cancel what was submitted, after so long"},
 	{'J', "json", NULL, "print tables as JSON, and errors as JSON on stderr"},
 	{'h', "help", NULL, "show this help"},
@@ -55,6 +57,17 @@ void arguments_init(struct arguments *args)
 void arguments_fini(struct arguments *args)
 {
 	free(args->kwargs);
+	free(args->modules);
+}
+
+/* Appends to an owned array. */
+static void append(const char ***array, int *count, const char *text)
+{
+	const char **grown = reallocarray(*array, (size_t)*count + 1, sizeof(*grown));
+	if (!grown)
+		text_no_memory();
+	grown[(*count)++] = text;
+	*array = grown;
 }
 
 static enum arguments_status add_kwarg(struct arguments *args, const char *text, struct text *why)
@@ -64,12 +77,7 @@ static enum arguments_status add_kwarg(struct arguments *args, const char *text,
 		text_addf(why, "a named argument is NAME=ARG, not '%s'", text);
 		return ARGUMENTS_WRONG;
 	}
-	size_t count = (size_t)args->kwarg_count + 1;
-	const char **kwargs = reallocarray(args->kwargs, count, sizeof(*kwargs));
-	if (!kwargs)
-		text_no_memory();
-	kwargs[args->kwarg_count++] = text;
-	args->kwargs = kwargs;
+	append(&args->kwargs, &args->kwarg_count, text);
 	return ARGUMENTS_OK;
 }
 
@@ -188,6 +196,12 @@ static enum arguments_status set_option(struct arguments *args, int letter, stru
 		break;
 	case 'S':
 		args->socket = optarg;
+		break;
+	case 'x':
+		args->is_private = true;
+		break;
+	case 'm':
+		append(&args->modules, &args->module_count, optarg);
 		break;
 	case 't':
 		return read_seconds(optarg, "a timeout", &args->timeout, why);

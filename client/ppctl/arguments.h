@@ -27,7 +27,10 @@ enum item_format {
 #define WINDOW_MAX     100000
 
 struct arguments {
-	const char *socket; /* NULL: the places that PROTOCOL.md names */
+	const char *socket;   /* NULL: the places that PROTOCOL.md names */
+	bool is_private;      /* a daemon of its own instead */
+	const char **modules; /* that this loads; owned array of borrowed strings */
+	int module_count;
 	bool json;
 	double timeout;     /* seconds; negative: none */
 	double run_timeout; /* seconds; 0: none */
@@ -51,7 +54,7 @@ struct arguments {
 	int operand_count;
 };
 
-#define OPTIONS_COMMON "SJth"
+#define OPTIONS_COMMON "SxmJth"
 
 enum arguments_status {
 	ARGUMENTS_OK,

@@ -34,9 +34,11 @@ void help_all(struct text *out, const struct command *commands, size_t count)
 	arguments_help(out, OPTIONS_COMMON "V");
 	text_add_string(out, "\n");
 	text_add_string(out, statuses);
-	text_add_string(out, "\nTry: ppctl functions\n"
-			     "     ppctl apply demo.inc 41\n"
-			     "     find . -type f | ppctl map -r digest.sha256\n");
+	text_add_string(out,
+			"\nTry: ppctl functions\n"
+			"     ppctl apply demo.inc 41\n"
+			"     find . -type f | ppctl map -r digest.sha256\n"
+			"     find . -type f | ppctl --private -m digest map -r digest.sha256\n");
 }
 
 void help_command(struct text *out, const struct command *command)

@@ -170,6 +170,21 @@ static bool check_operands(const struct command *command, const struct arguments
 	return why->size == 0;
 }
 
+/* What one option says of another, or of the command. */
+static bool check_options(const struct command *command, const struct arguments *args,
+			  struct text *why)
+{
+	if (args->module_count > 0 && !args->is_private)
+		text_add_string(why,
+				"--module is what a daemon of --private serves: say that, too");
+	else if (args->is_private && args->socket)
+		text_add_string(why, "--private starts a daemon of its own: leave --socket out");
+	else if (args->is_private && command->run == command_async)
+		text_add_string(why, "the job would end with this program and its private daemon: "
+				     "use 'ppctl apply'");
+	return why->size == 0;
+}
+
 static enum exit_status run_session(const struct command *command, const struct arguments *args)
 {
 	struct session session;
@@ -195,7 +210,7 @@ static enum exit_status run_command(struct arguments *args, int argc, char **arg
 		status = wrong_usage(command, &why, args->json);
 	else if (args->help)
 		status = show_help(command->name);
-	else if (!check_operands(command, args, &why))
+	else if (!check_operands(command, args, &why) || !check_options(command, args, &why))
 		status = wrong_usage(command, &why, args->json);
 	else
 		status = run_session(command, args);

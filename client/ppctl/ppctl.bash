@@ -7,7 +7,9 @@ _ppctl_names() {
 	local i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-S | --socket) socket=(--socket "${words[i + 1]}") ;;
+		-S | --socket) socket+=(--socket "${words[i + 1]}") ;;
+		-m | --module) socket+=(--module "${words[i + 1]}") ;;
+		-x | --private) socket+=(--private) ;;
 		esac
 	done
 	ppctl --timeout 1 "${socket[@]}" "$1" 2>/dev/null | awk -v column="$2" 'NR > 1 {print $column}'
@@ -27,7 +29,7 @@ _ppctl() {
 	local command="" operands=0 i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-S | --socket | -t | --timeout | -R | --run-timeout | -p | --pool | -k | --kwarg | -w | --window | -T | --state | \
+		-S | --socket | -m | --module | -t | --timeout | -R | --run-timeout | -p | --pool | -k | --kwarg | -w | --window | -T | --state | \
 			-e | --expires | -y | --retries | -P | --priority)
 			((i++))
 			;;
@@ -43,7 +45,7 @@ _ppctl() {
 	done
 
 	case $prev in
-	-S | --socket)
+	-S | --socket | -m | --module)
 		_filedir
 		return
 		;;

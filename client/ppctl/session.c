@@ -85,11 +85,37 @@ static enum exit_status cannot_connect(const struct session *session,
 	int error = outcome->os_error;
 	if (outcome->code == PROCPOOL_PENDING || error == ETIMEDOUT)
 		return error_print(STATUS_REFUSED, json, "timeout", "the daemon does not answer");
-	if (error == EACCES || error == EPERM)
+	if ((error == EACCES || error == EPERM) && !session->args->is_private)
 		return denied(session->args, error);
+	if (outcome->code == PROCPOOL_ERR_NO_DAEMON && session->args->is_private)
+		return error_print(STATUS_NO_DAEMON, json, "no-daemon", "%s", outcome->message);
 	if (outcome->code == PROCPOOL_ERR_NO_DAEMON)
 		return no_daemon(session->args, outcome);
 	return error_report(NULL, outcome, json);
+}
+
+/* To a daemon for this process alone. */
+static enum procpool_code connect_privately(struct session *session,
+					    const struct procpool_connect_options *options,
+					    struct procpool_outcome *out)
+{
+	static const char *const demo[] = {"demo"};
+	const char *const *modules = demo;
+	int count = 1, used = 0;
+	if (session->args->module_count > 0) {
+		modules = session->args->modules;
+		count = session->args->module_count;
+	}
+	const char **arguments = calloc(2 * (size_t)count + 1, sizeof(*arguments));
+	if (!arguments)
+		text_no_memory();
+	for (int i = 0; i < count; i++) {
+		arguments[used++] = "--module";
+		arguments[used++] = modules[i];
+	}
+	enum procpool_code code = procpool_connect_private(arguments, options, &session->pp, out);
+	free(arguments);
+	return code;
 }
 
 enum exit_status session_connect(struct session *session)
@@ -101,7 +127,10 @@ enum exit_status session_connect(struct session *session)
 	if (session->deadline_ms >= 0)
 		options.seconds = fmax(session->args->timeout, CONNECT_SECONDS_MIN);
 	enum exit_status status = STATUS_OK;
-	if (procpool_connect(&options, &session->pp, &outcome) != PROCPOOL_OK)
+	enum procpool_code code = session->args->is_private
+					  ? connect_privately(session, &options, &outcome)
+					  : procpool_connect(&options, &session->pp, &outcome);
+	if (code != PROCPOOL_OK)
 		status = cannot_connect(session, &outcome);
 	procpool_outcome_fini(&outcome);
 	/* Until here a signal just ended the program. */

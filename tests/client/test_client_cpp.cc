@@ -29,6 +29,9 @@ int main()
 
 	if (procpool_connect(&options, &pp, &out) != PROCPOOL_ERR_NO_DAEMON)
 		return 1;
+	options.size = 0;
+	if (procpool_connect_private(nullptr, &options, &pp, nullptr) != PROCPOOL_ERR_INVALID)
+		return 1;
 	std::unique_ptr<procpool, Closer> none(pp);
 	std::printf("%s: %s\n", procpool_code_name(out.code), out.message);
 

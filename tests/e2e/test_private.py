@@ -2,6 +2,7 @@
 """Private daemons (procpoold --private): they live exactly as long as the program that they belong to."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ import subprocess
 import pytest
 from creator import Creator, Household
 from ppctl import read_line
-from procpoold import PROBE, devenv, eventually, find
+from procpoold import BUILD, PROBE, devenv, eventually, find
 from rpc import DEADLINE, Closed
 
 # Seconds within which nothing may be left.
@@ -371,3 +372,77 @@ def test_a_signal_ends_it_in_peace(program):
     house = program("show(start('-m', 'demo', '-w', '2'))").household()
     os.kill(house.pid, signal.SIGTERM)
     house.assert_gone(AT_ONCE)
+
+
+# From C and the command line
+
+
+def test_the_example_needs_no_daemon():
+    """client/examples/own_pool.c"""
+    env = devenv() | {"PROCPOOL_SOCKET": "/nonexistent"}
+    out = subprocess.run([f"{BUILD}/client/examples/example-own-pool"], env=env, capture_output=True, text=True,
+                         timeout=DEADLINE)  # fmt: skip
+    assert out.stdout.endswith(": the numbers from 2 to 101 are 5150 together\n"), out
+
+
+@pytest.fixture
+def ppctl():
+    """Runs ppctl --private: ppctl("apply", ...), or starts it: ppctl.start(...)."""
+    started = []
+    variables = devenv() | {"PROCPOOL_DAEMON": find("procpoold"), "PROCPOOL_SOCKET": "/nonexistent", "LC_ALL": "C.UTF-8"}
+
+    def run(*args, env=None, **options):
+        return subprocess.run([find("ppctl"), "--private", *args], env=variables | (env or {}), capture_output=True,
+                              text=True, timeout=DEADLINE, **options)  # fmt: skip
+
+    def start(*args):
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        started.append(subprocess.Popen([find("ppctl"), "--private", *args], env=variables, bufsize=0, **pipes))
+        return started[-1]
+
+    run.start = start
+    yield run
+    for each in started:
+        each.kill()
+        with each:
+            each.wait(DEADLINE)
+
+
+def test_ppctl_has_one_with_the_modules_that_it_names(ppctl):
+    assert ppctl("apply", "demo.inc", "41").stdout == "42\n"
+    many = ppctl("-m", "digest", "--module", PROBE, "map", "-r", "digest.sha256_bytes", input="a\nb\n")
+    assert (many.returncode, many.stderr) == (0, "") and many.stdout.startswith("ca978112ca1b")
+    assert "probe.hold" in ppctl("functions", "-m", PROBE).stdout
+    assert ppctl("-m", "digest", "apply", "demo.inc", "41").returncode == 2
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_ppctls_ends_with_it(ppctl, number):
+    process = ppctl.start("-m", PROBE, "map", "-r", "probe.environment")
+    process.stdin.write(b"PROCPOOL_SOCKET\n")
+    house = Household(read_line(process.stdout).strip()).settle()
+    assert len(house.pids) >= 3
+    if number:
+        process.send_signal(number)
+    else:
+        process.stdin.close()
+    assert process.wait(DEADLINE) == -(number or 0)
+    house.assert_gone(AT_ONCE)
+
+
+@pytest.mark.parametrize("args, words", [
+    (["--socket", "/x", "ping"], "leave --socket out"),
+    (["async", "demo.inc", "1"], "use 'ppctl apply'"),
+])
+def test_ppctl_says_what_does_not_fit(ppctl, args, words):
+    ended = ppctl(*args)
+    assert ended.returncode == 2 and words in ended.stderr
+
+
+def test_ppctl_says_what_is_missing(ppctl):
+    ended = subprocess.run([find("ppctl"), "-m", "demo", "ping"], env=devenv(), capture_output=True, text=True)
+    assert ended.returncode == 2 and "--private" in ended.stderr
+    ended = ppctl("ping", env={"PROCPOOL_DAEMON": "/nonexistent"})
+    assert ended.returncode == 3 and "/nonexistent, which PROCPOOL_DAEMON names" in ended.stderr
+    ended = ppctl("--json", "ping", env={"PROCPOOL_DAEMON": "/bin/false"})
+    assert ended.returncode == 3 and json.loads(ended.stderr)["error"]["code"] == "no-daemon"

@@ -57,6 +57,12 @@ static void test_options_and_operands(void **state)
 	assert_int_equal(args.operand_count, 2);
 	assert_string_equal(args.operands[1], "-5");
 	arguments_fini(&args);
+	words = WORDS("-x", "-m", "a", "--module=/b.so", "f");
+	assert_int_equal(parse(&args, OPTIONS_COMMON, true, words, &why), ARGUMENTS_OK);
+	assert_true(args.is_private);
+	assert_int_equal(args.module_count, 2);
+	assert_string_equal(args.modules[1], "/b.so");
+	arguments_fini(&args);
 }
 
 static void test_options_behind_operands_where_these_are_no_data(void **state)
