@@ -25,7 +25,7 @@ static const struct param options[OPTION_COUNT] = {
 	[OPTION_CHUNKSIZE] = {"chunksize", PARAM_COUNT},
 	[OPTION_STAR] = {"star", PARAM_BOOL},
 	[OPTION_ERRORS] = {"errors", PARAM_STRING},
-	[OPTION_STREAM] = {"stream", PARAM_BOOL},
+	[OPTION_STREAM] = {"stream", PARAM_ANY},
 	[OPTION_PRIORITY] = {"priority", PARAM_INT},
 	[OPTION_RETRIES] = {"retries", PARAM_UINT},
 	[OPTION_TIMEOUT] = {"timeout", PARAM_DURATION},
@@ -106,6 +106,16 @@ static bool read_errors(struct procpool_value value, bool *ret_collect, struct p
 	return true;
 }
 
+static bool read_stream(struct procpool_value value, struct task_options *ret,
+			struct problem *problem)
+{
+	struct slice form;
+	if (value.size == 0 || procpool_value_bool(value, &ret->stream))
+		return true;
+	ret->stream = ret->values = slice_of(value, &form) && slice_is(form, "values");
+	return ret->values || problem_set(problem, "option 'stream' must be a bool or \"values\"");
+}
+
 static bool read_priority(struct procpool_value value, int8_t *ret, struct problem *problem)
 {
 	int64_t n;
@@ -148,6 +158,7 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	    !check_methods(values, method, problem) ||
 	    !check_kwargs(values[OPTION_KWARGS], problem) ||
 	    !read_errors(values[OPTION_ERRORS], &ret->collect, problem) ||
+	    !read_stream(values[OPTION_STREAM], ret, problem) ||
 	    !read_priority(values[OPTION_PRIORITY], &ret->priority, problem) ||
 	    !read_pickle(values[OPTION_PICKLE], &ret->pickle, problem))
 		return false;
@@ -161,7 +172,6 @@ bool task_options_parse(struct procpool_value map, enum options_method method, s
 	procpool_value_double(values[OPTION_TIMEOUT], &ret->timeout);
 	procpool_value_bool(values[OPTION_DETACH], &ret->detach);
 	procpool_value_bool(values[OPTION_STAR], &ret->star);
-	procpool_value_bool(values[OPTION_STREAM], &ret->stream);
 	if (ret->stream && ret->detach)
 		return problem_set(problem, "option 'stream' cannot go with option 'detach'");
 	return true;

@@ -29,6 +29,7 @@ struct task_options {
 	bool star;
 	bool collect; /* errors: "collect" */
 	bool stream;
+	bool values; /* stream: "values" */
 	int8_t priority;
 	uint64_t retries;
 	bool expires;

@@ -186,12 +186,30 @@ static void push_items(struct core *core, struct job *job, uint32_t first, uint3
 	action->outcome.value = span_of_blob(array);
 }
 
+/* They go on as they came. */
+static int push_values(struct core *core, struct job *job, uint32_t first, uint32_t count,
+		       struct span values)
+{
+	struct span held = span_hold(values);
+	if (held.size == 0)
+		return -ENOMEM;
+	struct action *action = core_add_action(core, ACTION_PUSH_VALUES);
+	action->session = job->session;
+	action->job_id = job->id;
+	action->first = first;
+	action->count = count;
+	action->outcome.value = held;
+	return 0;
+}
+
 /* Values or pairs of a map's tasks, recorded or passed on. */
 static int add_map_values(struct core *core, struct job *job, uint32_t first, uint32_t count,
 			  struct span values)
 {
 	if (!job->stream)
 		return job_add_values(job, first, count, values);
+	if (job->values)
+		return job->session->peer ? push_values(core, job, first, count, values) : 0;
 	struct blob *pairs = results_pairs(count, values);
 	if (!pairs)
 		return -ENOMEM;

@@ -29,6 +29,7 @@ enum action_type {
 	ACTION_REPLY,         /* session, msgid, outcome */
 	ACTION_PUSH_RESULT,   /* session, job_id, function, outcome, waited_us, ran_us */
 	ACTION_PUSH_ITEMS,    /* session, job_id, first, outcome.value: an array of pairs */
+	ACTION_PUSH_VALUES,   /* session, job_id, first, count, outcome.value: values in a row */
 	ACTION_PUSH_EVENT,    /* session, outcome.value: a map */
 	ACTION_START_RUNTIME, /* runtime */
 	ACTION_STOP_RUNTIME,  /* runtime: end of file */
@@ -46,6 +47,7 @@ struct action {
 	enum action_type type;
 	uint32_t msgid;
 	uint32_t first;
+	uint32_t count;
 	uint64_t job_id;
 	struct session *session;
 	struct runtime *runtime;
@@ -169,7 +171,7 @@ struct submission {
 	struct procpool_value pickle; /* true, or bytes; size 0: none */
 	uint32_t chunksize;           /* 0: none */
 	uint64_t timeout_us;          /* 0: none */
-	bool star, collect, stream, detach;
+	bool star, collect, stream, values, detach;
 	int8_t priority;
 	uint32_t retries;
 	bool expires;

@@ -109,6 +109,7 @@ struct job {
 	bool star;           /* items are argument lists; always so for an apply */
 	bool collect;        /* errors do not end the map */
 	bool stream;         /* results are pushed as they come and not kept */
+	bool values;         /* then: those that are no errors as bare values, not as pairs */
 	bool async;          /* answered with the id, then a push; kept when finished */
 	bool detached;       /* survives its session */
 	bool queued;         /* in its flow's queue */

@@ -294,6 +294,7 @@ static struct job *make_job(const struct submission *submission)
 	job->star = submission->star || !submission->is_map;
 	job->collect = submission->collect;
 	job->stream = submission->stream;
+	job->values = submission->values;
 	job->async = submission->async;
 	job->detached = submission->detach;
 	job->priority = submission->priority;

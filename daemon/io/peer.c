@@ -160,6 +160,13 @@ void peer_execute(struct peer *peer, const struct action *action)
 		procpool_write_uint(w, action->first);
 		peer_append(peer, action->outcome.value);
 		break;
+	case ACTION_PUSH_VALUES:
+		push_begin(w, "values", 3);
+		procpool_write_uint(w, action->job_id);
+		procpool_write_uint(w, action->first);
+		procpool_write_array(w, action->count);
+		peer_append(peer, action->outcome.value);
+		break;
 	default:
 		push_begin(w, "event", 1);
 		peer_append(peer, action->outcome.value);

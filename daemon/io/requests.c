@@ -70,6 +70,7 @@ static void submit(struct call *call, enum options_method method)
 		.star = options.star,
 		.collect = options.collect,
 		.stream = options.stream,
+		.values = options.values,
 		.detach = options.detach,
 		.priority = options.priority,
 		.retries = (uint32_t)options.retries,

@@ -47,6 +47,7 @@ static void execute(struct server *server, const struct action *action)
 	case ACTION_REPLY:
 	case ACTION_PUSH_RESULT:
 	case ACTION_PUSH_ITEMS:
+	case ACTION_PUSH_VALUES:
 	case ACTION_PUSH_EVENT:
 		if (action->session->peer)
 			peer_execute(action->session->peer, action);

@@ -133,6 +133,33 @@ static void test_streamed_map_pushes_items_before_its_result(void **state)
 	end(&f);
 }
 
+static void test_streamed_map_pushes_bare_values_where_it_is_to(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE, NULL);
+	struct call call = MAP;
+	call.stream = call.values = call.async = call.collect = true;
+	uint64_t id = world_submit(f.world, f.session, call, NULL);
+	struct fake_worker *fake = world_worker(f.world, 0);
+	assert_true(fake_begin(f.world, fake) && fake_begin(f.world, fake));
+	fake_answer(f.world, fake, 2, 0);
+	const struct record *values = world_push(f.world, ACTION_PUSH_VALUES, f.session, id);
+	assert_int_equal(values->first, 0);
+	assert_value_bytes(record_value(values), BYTES(0x92, 0, 1));
+	assert_null(world_push(f.world, ACTION_PUSH_ITEMS, f.session, id));
+	assert_true(fake_begin(f.world, fake));
+	fake_fail(f.world, fake, 0);
+	const struct record *items = world_push(f.world, ACTION_PUSH_ITEMS, f.session, id);
+	assert_int_equal(items->first, 2);
+	assert_null(world_push(f.world, ACTION_PUSH_RESULT, f.session, id));
+	world_work(f.world);
+	values = world_push(f.world, ACTION_PUSH_VALUES, f.session, id);
+	assert_int_equal(values->first, 3);
+	const struct record *result = world_push(f.world, ACTION_PUSH_RESULT, f.session, id);
+	assert_value_bytes(record_value(result), BYTES(4));
+	end(&f);
+}
+
 static void test_result_that_grows_too_large_ends_the_map(void **state)
 {
 	(void)state;
@@ -470,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_first_error_ends_a_map_with_its_index),
 		cmocka_unit_test(test_collected_map_runs_all_and_has_pairs),
 		cmocka_unit_test(test_streamed_map_pushes_items_before_its_result),
+		cmocka_unit_test(test_streamed_map_pushes_bare_values_where_it_is_to),
 		cmocka_unit_test(test_result_that_grows_too_large_ends_the_map),
 		cmocka_unit_test(test_answers_that_nobody_asked_for_are_refused),
 		cmocka_unit_test(test_task_that_ran_in_a_lost_worker_says_what_happened),

@@ -31,7 +31,7 @@
 #define SESSIONS_MAX 6
 #define ITEMS_MAX    (STEPS * 40)
 
-static const char *const functions[] = {"t.f", "t.g", NULL};
+static const char *const functions[] = {"t.f", "t.g", "*", NULL};
 static const uid_t uids[] = {100, 100, 200, 300};
 static uint64_t seed_now; /* 0: none */
 
@@ -118,10 +118,10 @@ static void check_expired(const struct life *life, uint64_t item, struct procpoo
 }
 
 static void check_element(struct life *life, const struct expected_job *job, uint32_t index,
-			  struct procpool_value value)
+			  struct procpool_value value, bool pair)
 {
 	uint64_t item = job->call.first_item + index, number;
-	if (job->call.collect || job->call.stream) {
+	if (pair) {
 		struct procpool_value error = procpool_value_at(value, 0);
 		int64_t place;
 		assert_int_equal(procpool_value_count(value), 2);
@@ -160,7 +160,7 @@ static void check_value(struct life *life, const struct expected_job *job,
 	} else {
 		assert_int_equal(procpool_value_count(value), job->call.count);
 		for (uint32_t i = 0; procpool_iter_next(&it, &element); i++)
-			check_element(life, job, i, element);
+			check_element(life, job, i, element, job->call.collect);
 	}
 }
 
@@ -188,10 +188,16 @@ static void on_items(struct life *life, const struct record *record)
 {
 	struct expected_job *job = expected(life, record->job_id);
 	struct procpool_iter it = procpool_iter(record_value(record));
-	struct procpool_value pair;
+	struct procpool_value element;
+	bool bare = record->type == ACTION_PUSH_VALUES;
 	assert_true(job->call.stream && job->results == 0);
-	for (uint32_t i = record->first; procpool_iter_next(&it, &pair); i++, job->streamed++)
-		check_element(life, job, i, pair);
+	assert_true(!bare || job->call.values);
+	for (uint32_t i = record->first; procpool_iter_next(&it, &element); i++, job->streamed++) {
+		check_element(life, job, i, element, !bare);
+		if (!bare && job->call.values)
+			assert_int_equal(procpool_value_type(procpool_value_at(element, 0)),
+					 PROCPOOL_MAP);
+	}
 }
 
 static void on_result(struct life *life, const struct record *record)
@@ -209,7 +215,7 @@ static void on_record(struct world *world, const struct record *record)
 	struct life *life = world->data;
 	if (record->type == ACTION_PUSH_RESULT)
 		on_result(life, record);
-	if (record->type == ACTION_PUSH_ITEMS)
+	if (record->type == ACTION_PUSH_ITEMS || record->type == ACTION_PUSH_VALUES)
 		on_items(life, record);
 	if (record->type != ACTION_REPLY)
 		return;
@@ -247,11 +253,18 @@ static struct job *any_job(struct life *life, struct session *session, uint64_t 
 	return job;
 }
 
+/* One that is listed, or one that is not. */
+static const char *any_function(struct life *life)
+{
+	static const char *const others[] = {"n:a", "n:b", "n:c"};
+	return chance(life, 20) ? others[below(life, 3)] : functions[below(life, 2)];
+}
+
 static void submit(struct life *life)
 {
 	struct session *session = any_session(life);
 	struct call call = {
-		.function = functions[below(life, 2)],
+		.function = any_function(life),
 		.pool = chance(life, 50) ? "one" : "two",
 		.first_item = life->next_item,
 		.map = chance(life, 50),
@@ -272,6 +285,7 @@ static void submit(struct life *life)
 		call.detach = chance(life, 30);
 	if (call.async && call.map && !call.detach)
 		call.stream = chance(life, 40);
+	call.values = call.stream && chance(life, 50);
 	for (uint32_t items = call.map ? call.count : 1; items > 0; items--)
 		life->retries[life->next_item++] = (uint8_t)call.retries;
 

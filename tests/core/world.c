@@ -196,6 +196,7 @@ uint64_t world_try(struct world *world, struct session *session, struct call cal
 		.timeout_us = call.timeout_us,
 		.collect = call.collect,
 		.stream = call.stream,
+		.values = call.values,
 		.detach = call.detach,
 		.priority = call.priority,
 		.retries = call.retries,
@@ -315,8 +316,28 @@ static void send_task(struct fake_worker *fake, const struct chunk *chunk)
 	TAILQ_INSERT_TAIL(&fake->messages, message, next);
 }
 
+/* The action's value; *w is to be ended. */
+static struct procpool_value write_value(struct procpool_writer *w, const struct action *action)
+{
+	struct span value = action->outcome.value;
+	const uint8_t *p = value.data, *end = p + value.size;
+	procpool_writer_init(w);
+	if (action->type != ACTION_PUSH_VALUES)
+		return span_value(value);
+	procpool_write_array(w, action->count);
+	for (uint32_t i = 0; i < action->count; i++) {
+		struct procpool_value each = {p, frame_value_size(p, end)};
+		procpool_write_value(w, each);
+		p += each.size;
+	}
+	assert_true(p == end && action->count > 0);
+	return procpool_writer_value(w);
+}
+
 static void add_record(struct world *world, const struct action *action)
 {
+	struct procpool_writer w;
+	struct procpool_value whole = write_value(&w, action);
 	world->records =
 		reallocarray(world->records, world->record_count + 1, sizeof(*world->records));
 	assert_non_null(world->records);
@@ -328,16 +349,16 @@ static void add_record(struct world *world, const struct action *action)
 		.first = action->first,
 		.job_id = action->job_id,
 		.code = action->outcome.code,
-		.data = malloc(action->outcome.value.size),
-		.size = action->outcome.value.size,
+		.data = malloc(whole.size),
+		.size = whole.size,
 	};
 	/* Every outcome is one whole value, and goes to a connection that is there. */
 	struct procpool_value value;
-	assert_true(procpool_value_parse(action->outcome.value.data, action->outcome.value.size,
-					 &value));
-	assert_int_equal(value.size, action->outcome.value.size);
+	assert_true(procpool_value_parse(whole.data, whole.size, &value));
+	assert_int_equal(value.size, whole.size);
 	assert_non_null(action->session->peer);
 	memcpy(record->data, value.data, value.size);
+	procpool_writer_fini(&w);
 	if (world->on_record)
 		world->on_record(world, record);
 }
@@ -381,6 +402,7 @@ static void execute(struct world *world, const struct action *action)
 	case ACTION_REPLY:
 	case ACTION_PUSH_RESULT:
 	case ACTION_PUSH_ITEMS:
+	case ACTION_PUSH_VALUES:
 	case ACTION_PUSH_EVENT:
 		add_record(world, action);
 		break;

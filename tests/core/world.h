@@ -71,7 +71,7 @@ struct record {
 	uint32_t first;
 	uint64_t job_id;
 	enum error_code code;
-	uint8_t *data; /* owned: the value or error */
+	uint8_t *data; /* owned: the value or error; of bare values an array of them */
 	size_t size;
 };
 
@@ -139,7 +139,7 @@ struct call {
 	uint64_t parent; /* id; 0: none */
 	bool expires;
 	uint64_t expires_us;
-	bool map, async, collect, stream, detach;
+	bool map, async, collect, stream, values, detach;
 	bool shared; /* the message comes in a blob, not as borrowed bytes */
 };
 /* Submits with the next msgid. The job's id, or 0 and its error in *ret_code (may be NULL). */

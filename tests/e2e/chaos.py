@@ -190,7 +190,8 @@ class Repertoire:
 
     def stream(self):
         marks, items, options = self.batch()
-        return Operation("map_async", "probe.mark", items, {**options, "errors": "collect", "stream": True}, marks=marks)
+        options |= {"errors": "collect", "stream": self.rng.choice((True, "values"))}
+        return Operation("map_async", "probe.mark", items, options, marks=marks)
 
 
 class Thread(threading.Thread):
@@ -294,11 +295,13 @@ class Customer(Thread):
             operation.end(error, result)
 
     def on_push(self, name, params):
-        if name not in ("result", "items") or params[0] not in self.by_job:
+        if name not in ("result", "items", "values") or params[0] not in self.by_job:
             raise Violation(f"a push that nobody waits for: {name} {params!r}")
         operation = self.by_job[params[0]]
         if name == "items":
             operation.check_pairs(params[1], params[2], len(params[2]))
+        elif name == "values":
+            operation.check_pairs(params[1], [(None, value) for value in params[2]], len(params[2]))
         else:
             del self.by_job[params[0]]
             operation.end(params[1], params[2])

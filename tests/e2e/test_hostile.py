@@ -133,6 +133,8 @@ def test_valid_requests_with_a_byte_changed_harm_nobody(shared, witness, seed):
     messages = [
         pack([0, 1, "apply", ["demo.inc", [41], {"pool": "default", "kwargs": {}}]]),
         pack([0, 2, "map_async", ["demo.inc", list(range(10)), {"stream": True, "chunksize": 2}]]),
+        pack([0, 2, "map_async", ["demo.inc", list(range(10)), {"stream": "values", "pickle": False}]]),
+        pack([0, 2, "map", ["demo.echo", [1, 2], {"pickle": b"\x80\x05N.", "kwargs": {}, "pool": "default"}]]),
         pack([0, 3, "subscribe", [{"pool": "default"}]]),
         pack([0, 4, "wait", [1, 0.1]]),
         pack([0, 5, "jobs", [{"limit": 10, "state": "done"}]]),
@@ -153,8 +155,8 @@ values = st.recursive(
 names = st.sampled_from(["demo.inc", "demo.echo", "demo.len", "demo.fail", "demo.pid", "demo.none"]) | st.text(max_size=20)
 options = st.dictionaries(
     st.sampled_from(["pool", "kwargs", "detach", "chunksize", "star", "errors", "stream", "limit", "after", "state", "job",
-                     "request", "client", "version"]) | st.text(max_size=5),
-    values | st.sampled_from(["default", "collect", "raise", "done", True]), max_size=4)  # fmt: skip
+                     "request", "client", "version", "pickle"]) | st.text(max_size=5),
+    values | st.sampled_from(["default", "collect", "raise", "done", "values", True]), max_size=4)  # fmt: skip
 params = st.lists(values, max_size=4) | st.tuples(names, st.lists(values, max_size=5), options).map(list) | st.tuples(
     names, st.lists(values, max_size=5)).map(list) | options.map(lambda o: [o])  # fmt: skip
 requests = st.tuples(st.just(0), st.integers(0, 2**32 - 1), st.sampled_from(METHODS) | st.text(max_size=10), params).map(list)

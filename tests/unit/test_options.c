@@ -59,7 +59,8 @@ static void assert_none(void)
 	assert_int_equal(options.pickle.size, 0);
 	assert_true(options.chunksize == 0);
 	assert_true(options.timeout == 0);
-	assert_false(options.detach || options.star || options.collect || options.stream);
+	assert_false(options.detach || options.star || options.collect || options.stream ||
+		     options.values);
 	assert_int_equal(options.priority, 0);
 	assert_true(options.retries == 0);
 	assert_false(options.expires);
@@ -133,6 +134,11 @@ static void test_values_arrive(void **state)
 	assert_true(parse_one(OPTIONS_MAP, "errors", VALUE(0xa5, 'r', 'a', 'i', 's', 'e')));
 	assert_false(options.collect);
 	assert_true(parse_one(OPTIONS_MAP_ASYNC, "stream", VALUE(0xc3)) && options.stream);
+	assert_false(options.values);
+	assert_true(
+		parse_one(OPTIONS_MAP_ASYNC, "stream", VALUE(0xa6, 'v', 'a', 'l', 'u', 'e', 's')));
+	assert_true(options.stream && options.values);
+	assert_true(parse_one(OPTIONS_MAP_ASYNC, "stream", VALUE(0xc2)) && !options.stream);
 	assert_true(parse_one(OPTIONS_MAP, "parent", VALUE(0xcd, 1, 0)) && options.parent == 256);
 	assert_true(parse_one(OPTIONS_APPLY, "expires", VALUE(0)) && options.expires);
 	assert_true(options.expires_seconds == 0);
@@ -210,6 +216,9 @@ static void test_wrong_values_are_refused_by_name(void **state)
 		{"errors", {0xa0}, 1},
 		{"errors", {0xc3}, 1},
 		{"stream", {0xa1, 'y'}, 2},
+		{"stream", {0xa5, 'v', 'a', 'l', 'u', 'e'}, 6},
+		{"stream", {0xc0}, 1},
+		{"stream", {1}, 1},
 	};
 	for (size_t i = 0; i < sizeof(of_maps) / sizeof(of_maps[0]); i++) {
 		struct procpool_value value = {of_maps[i].value, of_maps[i].size};

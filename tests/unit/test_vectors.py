@@ -99,7 +99,7 @@ def test_every_method_and_push_has_a_vector():
     called = {message[2] for who, message in sent if who == "client" and message[0] == 0}
     pushed = {message[1] for who, message in sent if who == "daemon" and message[0] == 2}
     assert called == method_table("Methods") and len(called) > 16
-    assert pushed == {"result", "items", "event", "output", "error"}
+    assert pushed == {"result", "items", "values", "event", "output", "error"}
 
 
 def test_every_worker_message_has_a_vector():
