@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names that a runtime looks up by itself: where its list of functions has "*" (WORKER.md,
- * "ready"), any name will do, if the call names the pool.
+ * Names that are on no list of functions, and will do all the same, if the call names the pool:
+ * where the list has "*", because the runtime looks up others by itself (WORKER.md, "ready"), and
+ * where the call brings a pickled callable, of which the name is only there to be shown.
  *
  * Each is a struct function, as those on the list are, made when it is first called, for the sake
  * of what is measured of it. Clients choose them, so their memory is bounded: of a name that jobs

@@ -147,14 +147,24 @@ static struct outcome takes_none(const struct pool *pool)
 			     pool->spec->name);
 }
 
-static struct outcome takes_no_pickles(const struct pool *pool)
+/* Whether it brings along what is to be called: its function is then a mere name for that. */
+static bool has_callable(const struct submission *submission)
 {
-	return error_outcome(ERR_DENIED,
-			     "pool %s takes no pickles, which can run any code: pass plain values, "
-			     "or have %s",
-			     pool->spec->name,
-			     pool->owner ? "it opened with pickle: true"
-					 : "its administrator set pickle = yes");
+	return procpool_value_type(submission->pickle) == PROCPOOL_BYTES;
+}
+
+/* Whether the pool takes what it has of pickles. */
+static bool check_pickle(const struct pool *pool, const struct submission *submission,
+			 struct outcome *ret_error)
+{
+	if (submission->pickle.size == 0 || pool->spec->pickle)
+		return true;
+	*ret_error = error_outcome(
+		ERR_DENIED,
+		"pool %s takes no pickles, which can run any code: pass plain values, or have %s",
+		pool->spec->name,
+		pool->owner ? "it opened with pickle: true" : "its administrator set pickle = yes");
+	return false;
 }
 
 static struct function *find_in_pool(struct core *core, const struct session *session,
@@ -166,9 +176,11 @@ static struct function *find_in_pool(struct core *core, const struct session *se
 		*ret_error = pool ? takes_none(pool) : no_pool(session, name);
 		return NULL;
 	}
+	if (!check_pickle(pool, submission, ret_error))
+		return NULL;
 	struct function *function = function_table_find(&pool->functions, submission->function,
 							submission->function_size);
-	if (!function && pool->functions.any)
+	if (!function && (pool->functions.any || has_callable(submission)))
 		function = names_find(pool, submission->function, submission->function_size);
 	if (!function)
 		*ret_error = pool->failure.value.size > 0 && !pool->loaded
@@ -212,7 +224,7 @@ static struct function *find_function(struct core *core, const struct session *s
 		*ret_error = closed     ? takes_none(closed)
 			     : unloaded ? copy_failure(unloaded)
 					: unknown_function(core, session, submission);
-	return found;
+	return found && check_pickle(found->pool, submission, ret_error) ? found : NULL;
 }
 
 /* ---- entering ---- */
@@ -384,10 +396,6 @@ uint64_t core_submit(struct core *core, struct session *session,
 	if (submission->parent != 0 && !find_parent(core, session, submission->parent, ret_error))
 		return 0;
 	struct pool *pool = function->pool;
-	if (submission->pickle.size > 0 && !pool->spec->pickle) {
-		*ret_error = takes_no_pickles(pool);
-		return 0;
-	}
 	if (pool->failure.value.size > 0) {
 		*ret_error = copy_failure(pool);
 		return 0;

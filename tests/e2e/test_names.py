@@ -112,6 +112,21 @@ def test_pickles_are_passed_on_where_the_pool_takes_them(daemon):
         assert next(row["pickle"] for row in client.call("pools") if row["name"] == pool)
 
 
+def test_a_pickled_function_may_have_any_name_where_the_call_names_the_pool(client, tmp_path):
+    module = tmp_path / "work.py"
+    module.write_text("def inc(x):\n    return x + 1\n")
+    pool = open_pool(client, runtime=PLAIN, modules=[str(module)], pickle=True)
+    # This runtime looks only for the name, and says so: it was asked.
+    error = client.error("apply", "__main__:Model.predict", [1], {"pool": pool, "pickle": b"\x80\x05N."})
+    assert (error["code"], error["message"]) == ("unknown-function", "no function __main__:Model.predict")
+    for pickle in (True, False):
+        error = client.error("apply", "__main__:Model.predict", [1], {"pool": pool, "pickle": pickle})
+        assert error["code"] == "unknown-function" and "suggestions" in error
+    assert "suggestions" in client.error("apply", "__main__:Model.predict", [1], {"pickle": b"\x80\x05N."})
+    assert client.call("apply", "work:inc", [1], {"pool": pool, "pickle": b"\x80\x05N."}) == 2
+    assert [row["name"] for row in client.call("functions", {"pool": pool})] == ["work:inc"]
+
+
 @pytest.mark.parametrize("size", [10, 5000, MIB])
 def test_each_chunk_and_attempt_has_the_pickle_and_the_named_arguments(client, size):
     pool = open_pool(client, pickle=True)
