@@ -11,6 +11,7 @@ static void destroy(struct pool_spec *spec)
 	free(spec->name);
 	string_list_free(spec->runtime);
 	string_list_free(spec->modules);
+	free(spec->interpreter);
 	free(spec->main);
 	free(spec->initializer);
 	blob_unref(spec->initargs.blob);

@@ -27,6 +27,7 @@ struct pool_spec {
 	size_t bytes; /* of what a session asked for it with; 0: it is configured */
 	char *name;
 	char **runtime;       /* program and arguments; empty: the native runtime */
+	char *interpreter;    /* the Python that the runtime was said to be, or NULL */
 	char **modules;       /* never NULL, as runtime */
 	char *main;           /* a script that runtimes may load functions from, or NULL */
 	char *initializer;    /* or NULL */

@@ -254,48 +254,9 @@ static void destroy(struct channel *channel)
 	if (channel->fd >= 0)
 		close(channel->fd);
 	free(channel->reason);
+	free(channel->complaint);
 	free(channel);
 	server_descriptor_freed(server);
-}
-
-/* How far a runtime had come when it ended; for a sentence to go on with. */
-static const char *how_far(const struct channel *channel)
-{
-	const struct runtime *runtime = channel->runtime;
-	if (!channel->loaded)
-		return " while it loaded";
-	if (runtime->ready_count == 0)
-		return " before any of its workers was ready";
-	return runtime == runtime->pool->successor ? " before all of its workers were ready" : "";
-}
-
-static struct outcome describe_end(const struct channel *channel)
-{
-	const char *name = channel->pool->spec->name;
-	const struct worker_end *end = &channel->end;
-	if (channel->reason)
-		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: %s", name, channel->reason);
-	const char *when = how_far(channel);
-	if (end->reason)
-		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: its runtime %s%s", name,
-				     end->reason, when);
-	if (end->signal)
-		return error_outcome(ERR_INITIALIZER_FAILED,
-				     "pool %s: its runtime was ended by signal %d (%s)%s", name,
-				     end->signal, strsignal(end->signal), when);
-	return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: its runtime exited with status %d%s",
-			     name, end->exit_status, when);
-}
-
-static struct outcome runtime_error(struct channel *channel)
-{
-	struct outcome error = channel->end.error;
-	char tail[TAIL_TEXT_SIZE];
-	channel->end.error = (struct outcome){0};
-	if (error.value.size > 0)
-		return error;
-	tail_text(&channel->capture.tail, tail);
-	return error_with_string(describe_end(channel), "stderr", tail);
 }
 
 /* Whether nothing has been logged of why it ended, and it is worth a line. */
@@ -375,7 +336,7 @@ static void finish_runtime(struct channel *spawner)
 	bool told_to = spawner->runtime->state == RUNTIME_STOPPING;
 	bool silent = ended_silently(spawner) && !told_to;
 	enum runtime_end how = runtime_end(spawner);
-	struct outcome error = runtime_error(spawner);
+	struct outcome error = channel_explain_end(spawner);
 	if (silent)
 		log_failed_runtime(&error);
 	spawner->runtime->channel = NULL;

@@ -56,7 +56,8 @@ struct channel {
 	bool transient; /* it could not be started for want of resources */
 	bool checked;   /* it is in the server's list of those to be looked at */
 	struct worker_end end;
-	char *reason; /* why it could not be started, for people; owned */
+	char *reason;    /* why it could not be started, for people; owned */
+	char *complaint; /* what of its hello cannot be accepted, to follow its name; owned */
 
 	TAILQ_ENTRY(channel) in_server;
 	TAILQ_ENTRY(channel) in_dirty;
@@ -102,6 +103,12 @@ void channel_heed_owner(struct server *server, const struct session *owner);
 
 /* Its end is known, and stands in channel->end: channel_finish() follows in the prepare hook. */
 void channel_end(struct channel *channel);
+
+/* Why a pool's runtime has ended, takes what it said of that; held. */
+struct outcome channel_explain_end(struct channel *channel);
+
+/* Its hello names another version of the protocol: what is to be said of that. */
+const char *channel_refuse_protocol(struct channel *channel, struct procpool_value hello);
 
 /* In the prepare hook: hears it out, tells the core of the end, and frees it. */
 void channel_finish(struct channel *channel);

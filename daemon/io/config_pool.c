@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "core/pool_spec.h"
+#include "core/string_list.h"
 #include "io/config_value.h"
 #include "proto/limit_table.h"
 
@@ -21,6 +22,7 @@ cfg_opt_t *config_pool_options(void)
 		CFG_STR_LIST("modules", NULL, CFGF_NONE),
 		NUMBER("workers"),
 		CFG_STR_LIST("runtime", NULL, CFGF_NONE),
+		CFG_STR("interpreter", NULL, CFGF_NONE),
 		CFG_STR("initializer", NULL, CFGF_NONE),
 		CFG_STR_LIST("initargs", NULL, CFGF_NONE),
 		CFG_STR("preload", NULL, CFGF_NONE),
@@ -154,6 +156,36 @@ static int check_workers(cfg_t *section, cfg_t *pool)
 	return 0;
 }
 
+/* What its workers run. */
+static int check_code(cfg_t *section, cfg_t *pool)
+{
+	const char *name = cfg_title(pool);
+	bool runtime = cfg_size(pool, "runtime") > 0, python = cfg_getstr(pool, "interpreter");
+	if (runtime && python) {
+		cfg_error(section,
+			  "the pool '%s' has runtime and interpreter, which stands for the runtime "
+			  "of that Python: remove one",
+			  name);
+		return -1;
+	}
+	/* A Python that takes pickles can be brought what it is to do. */
+	bool brought = python && cfg_getbool(pool, "pickle");
+	if (cfg_size(pool, "modules") == 0 && !runtime && !brought) {
+		cfg_error(section,
+			  "the pool '%s' has nothing to serve: say modules = {\"name\", ...}",
+			  name);
+		return -1;
+	}
+	if (cfg_getbool(pool, "pickle") && !runtime && !python) {
+		cfg_error(section,
+			  "the pool '%s' has pickle, which the native runtime does not take: name "
+			  "another runtime, or remove it",
+			  name);
+		return -1;
+	}
+	return 0;
+}
+
 /* The pool that was just read. */
 static int check_pool(cfg_t *section, cfg_opt_t *opt)
 {
@@ -161,26 +193,13 @@ static int check_pool(cfg_t *section, cfg_opt_t *opt)
 	const char *name = cfg_title(pool);
 	if (check_name(section, name) < 0)
 		return -1;
-	if (cfg_size(pool, "modules") == 0 && cfg_size(pool, "runtime") == 0) {
-		cfg_error(section,
-			  "the pool '%s' has nothing to serve: say modules = {\"name\", ...}",
-			  name);
-		return -1;
-	}
-	if (cfg_getbool(pool, "pickle") && cfg_size(pool, "runtime") == 0) {
-		cfg_error(section,
-			  "the pool '%s' has pickle, which the native runtime does not take: name "
-			  "another runtime, or remove it",
-			  name);
-		return -1;
-	}
-	return check_workers(section, pool);
+	return check_code(section, pool) < 0 ? -1 : check_workers(section, pool);
 }
 
 void config_pool_add_checks(cfg_t *file)
 {
 	static const char *const never_empty[] = {"pool|modules", "pool|runtime",
-						  "pool|initializer"};
+						  "pool|interpreter", "pool|initializer"};
 	for (size_t i = 0; i < sizeof(never_empty) / sizeof(*never_empty); i++)
 		cfg_set_validate_func(file, never_empty[i], config_check_not_empty);
 	cfg_set_validate_func(file, "pool|cwd", check_absolute);
@@ -257,6 +276,20 @@ static int take_initargs(struct pool_spec *spec, cfg_t *section)
 	return 0;
 }
 
+static int take_runtime(struct pool_spec *spec, cfg_t *section)
+{
+	if (!spec->interpreter)
+		return config_take_list(&spec->runtime, section, "runtime");
+	char program[] = "-m", package[] = "procpool.worker";
+	char **runtime =
+		string_list_copy((char *const[]){spec->interpreter, program, package, NULL});
+	if (!runtime)
+		return -ENOMEM;
+	string_list_free(spec->runtime);
+	spec->runtime = runtime;
+	return 0;
+}
+
 int config_pool_take(struct pool_spec *spec, cfg_t *section)
 {
 	const char *preload = cfg_getstr(section, "preload");
@@ -265,7 +298,9 @@ int config_pool_take(struct pool_spec *spec, cfg_t *section)
 	take_policies(spec, section);
 	int r = config_take_list(&spec->modules, section, "modules");
 	if (r == 0)
-		r = config_take_list(&spec->runtime, section, "runtime");
+		r = config_take_string(&spec->interpreter, section, "interpreter");
+	if (r == 0)
+		r = take_runtime(spec, section);
 	if (r == 0)
 		r = config_take_string(&spec->initializer, section, "initializer");
 	if (r == 0)

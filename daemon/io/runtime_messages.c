@@ -159,9 +159,10 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 		return "said hello out of turn";
 	if (channel->greeted)
 		return "said hello twice";
+	channel->greeted = true;
 	if (!procpool_value_uint(procpool_value_get(hello, "protocol"), &protocol) ||
 	    protocol != WORKER_PROTOCOL_VERSION)
-		return "speaks another version of the worker protocol";
+		return channel_refuse_protocol(channel, hello);
 	if (!read_abilities(hello, &abilities))
 		return "wants to be stopped by what is no signal";
 	if (!channel->worker) {
@@ -173,7 +174,6 @@ static const char *handle_hello(struct channel *channel, const struct message *m
 			channel->runtime->channel = NULL;
 		}
 	}
-	channel->greeted = true;
 	channel->pipes = flag(hello, "output");
 	if (channel->worker)
 		return start_own_process(channel, abilities.page);

@@ -52,6 +52,11 @@ def speaks_another_protocol():
     stay()
 
 
+def speaks_no_protocol():
+    hello(protocol=None)
+    stay()
+
+
 def says_hello_again_and_again():
     while True:
         hello(fork=True)

@@ -155,6 +155,27 @@ static void test_a_pool_says_whether_it_takes_pickles(void **state)
 	refuse(f, "pool x { modules = {a} runtime = {\"/bin/r\"}\npickle = 7 }\n", 2, "pickle");
 }
 
+static void test_an_interpreter_stands_for_its_runtime(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "pool x { modules = {a} interpreter = \"/venv/bin/python3\" pickle = yes }\n"
+		"pool y { interpreter = python3 pickle = yes }\n"
+		"pool z { modules = {a} runtime = {\"/bin/r\"} }\n");
+	const struct pool_spec *pool = config_find_pool(&f->config, "x");
+	assert_string_equal(pool->interpreter, "/venv/bin/python3");
+	assert_string_equal(pool->runtime[0], "/venv/bin/python3");
+	assert_string_equal(pool->runtime[1], "-m");
+	assert_string_equal(pool->runtime[2], "procpool.worker");
+	assert_null(pool->runtime[3]);
+	assert_string_equal(config_find_pool(&f->config, "y")->runtime[0], "python3");
+	assert_null(config_find_pool(&f->config, "z")->interpreter);
+	config_fini(&f->config);
+	refuse(f, "pool x { interpreter = p }\n", 1, "nothing to serve");
+	refuse(f, "pool x { modules = {a}\ninterpreter = \"\" }\n", 2, "interpreter is empty");
+	refuse(f, "pool x { modules = {a} runtime = {r}\ninterpreter = p }\n", 2,
+	       "has runtime and interpreter");
+}
+
 static void test_a_pool_says_how_its_workers_are_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -266,7 +287,8 @@ static void test_unknown_keys_are_refused_with_the_known_ones(void **state)
 	refuse(f, "limits {\n jobs = 3\n}\n", 2,
 	       "no such option 'jobs'; known here are depth, value_depth, message_bytes");
 	refuse(f, "pool x {\n module = {demo}\n}\n", 2,
-	       "no such option 'module'; known here are modules, workers, runtime, initializer, "
+	       "no such option 'module'; known here are modules, workers, runtime, interpreter, "
+	       "initializer, "
 	       "initargs");
 }
 
@@ -444,6 +466,7 @@ int main(void)
 		TEST(test_every_key_is_taken),
 		TEST(test_a_pool_says_how_its_workers_are_kept),
 		TEST(test_a_pool_says_whether_it_takes_pickles),
+		TEST(test_an_interpreter_stands_for_its_runtime),
 		TEST(test_a_pool_says_as_what_its_processes_run),
 		TEST(test_settings_of_a_pool_out_of_range_are_refused),
 		TEST(test_settings_of_a_pool_that_contradict_are_refused),
