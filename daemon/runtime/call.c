@@ -37,6 +37,7 @@ void call_end(struct procpool_call *call)
 	procpool_writer_fini(&call->data);
 	free(call->message);
 	call->message = NULL;
+	call->failure = (struct procpool_value){0};
 	call->error = ERR_NONE;
 }
 
@@ -78,6 +79,18 @@ bool call_can_tell(const struct procpool_call *call, struct procpool_value value
 	       check(call, value, ENVELOPE_BYTES) == ERR_NONE;
 }
 
+static int refuse_size(struct procpool_call *call, size_t size)
+{
+	return call_fail(call, ERR_TOO_LARGE, NULL,
+			 "the value of %s has %zu bytes, the limit is %zu", call->function, size,
+			 call->settings->message_bytes - ENVELOPE_BYTES);
+}
+
+static int checked_size(struct procpool_call *call, size_t size)
+{
+	return size > call->settings->message_bytes - ENVELOPE_BYTES ? refuse_size(call, size) : 0;
+}
+
 /* The error of a value that check() refused. */
 static int refuse(struct procpool_call *call, enum error_code code, struct procpool_value value)
 {
@@ -88,9 +101,7 @@ static int refuse(struct procpool_call *call, enum error_code code, struct procp
 				 "not match what was written",
 				 call->function);
 	if (value.size > call->settings->message_bytes - ENVELOPE_BYTES)
-		return call_fail(call, code, NULL,
-				 "the value of %s has %zu bytes, the limit is %zu", call->function,
-				 value.size, call->settings->message_bytes - ENVELOPE_BYTES);
+		return refuse_size(call, value.size);
 	return call_fail(call, code, NULL, "the value of %s nests deeper than %u levels",
 			 call->function, call->settings->value_depth);
 }
@@ -109,7 +120,7 @@ int call_value(struct procpool_call *call, int status, struct procpool_value *re
 {
 	if (call->error != ERR_NONE)
 		return -1;
-	bool written = call->source == CALL_SCALAR || call->source == CALL_WRITER;
+	bool written = call->source != CALL_NIL && call->source != CALL_BORROWED;
 	if (written && call->writer.error == ENOMEM)
 		return procpool_fail_memory(call);
 	if (written && call->writer.error)
@@ -125,6 +136,8 @@ int call_value(struct procpool_call *call, int status, struct procpool_value *re
 	if (call->source == CALL_BORROWED)
 		return checked(call, call->borrowed, ret);
 	*ret = (struct procpool_value){call->writer.data, call->writer.size};
+	if (call->source == CALL_SPLIT)
+		return checked_size(call, ret->size + call->borrowed.size);
 	if (call->source == CALL_SCALAR && ret->size <= CALL_KEPT_BYTES)
 		return 0;
 	return checked(call, *ret, ret);
@@ -186,6 +199,10 @@ static void write_pair(struct procpool_writer *w, const char *key, const char *t
 
 void call_write_error(struct procpool_call *call, struct procpool_writer *w)
 {
+	if (call->failure.size > 0) {
+		procpool_write_value(w, call->failure);
+		return;
+	}
 	struct procpool_value data = procpool_writer_value(&call->data);
 	if (check(call, data, ENVELOPE_BYTES + CALL_MESSAGE_MAX + CALL_TYPE_MAX) != ERR_NONE)
 		data = (struct procpool_value){0};

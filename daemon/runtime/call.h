@@ -22,10 +22,11 @@
 #define CALL_MESSAGE_MAX 16384U
 
 enum call_source {
-	CALL_NIL,     /* nothing was returned */
-	CALL_SCALAR,  /* in the writer, well-formed and flat */
-	CALL_WRITER,  /* in the writer */
-	CALL_BORROWED /* a piece of the arguments */
+	CALL_NIL,      /* nothing was returned */
+	CALL_SCALAR,   /* in the writer, well-formed and flat */
+	CALL_WRITER,   /* in the writer */
+	CALL_BORROWED, /* elsewhere, and stays there until it is told */
+	CALL_SPLIT,    /* its head in the writer, and its payload likewise elsewhere */
 };
 
 /* Text that procpool_arg_text() handed out. */
@@ -58,6 +59,8 @@ struct procpool_call {
 	char type[CALL_TYPE_MAX + 1];
 	char *message; /* owned; NULL where there was no memory for it */
 	struct procpool_writer data;
+	struct procpool_value failure; /* the whole error map, where the runtime wrote it itself:
+					  borrowed until call_end(); size 0: it is made of these */
 };
 
 void call_init(struct procpool_call *call, const struct settings *settings);
@@ -76,10 +79,18 @@ static inline void call_begin(struct procpool_call *call, const char *function, 
 }
 
 /*
- * After the function has returned `status`: 0 and its value, borrowed until the next call; or -1,
- * and call->error is set, because it failed or what it returned cannot be sent.
+ * After the function has returned `status`: 0 and its value, borrowed until the next call (of one
+ * that is split, its head; call->borrowed has to follow); or -1, and call->error is set, because it
+ * failed or what it returned cannot be sent.
  */
 int call_value(struct procpool_call *call, int status, struct procpool_value *ret);
+
+/*
+ * The call returns bytes, or an ext, of a payload that stays where it is until it has been told:
+ * large ones are not copied. CALL_SPLIT comes of those.
+ */
+void call_return_bytes(struct procpool_call *call, struct procpool_value payload);
+void call_return_ext(struct procpool_call *call, int8_t type, struct procpool_value payload);
 
 /* Whether a value of at most size_max bytes can be sent: it is well-formed, and nests no deeper
  * than values may. */

@@ -163,10 +163,9 @@ int channel_fill(struct channel *channel)
 	int r = make_room(channel);
 	if (r < 0)
 		return r;
-	ssize_t n;
-	do
-		n = receive(channel);
-	while (n < 0 && errno == EINTR);
+	ssize_t n = receive(channel);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return CHANNEL_EMPTY;
 	if (n < 0)
 		return errno == ECONNRESET ? CHANNEL_EOF : -errno;
 	if (n == 0)

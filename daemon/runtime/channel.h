@@ -74,7 +74,8 @@ void channel_fini(struct channel *channel);
 /* The next message in the buffer: CHANNEL_MESSAGE or CHANNEL_EMPTY; -EPROTO where it is none. */
 int channel_next(struct channel *channel, struct procpool_value *ret);
 
-/* One blocking read. CHANNEL_EMPTY: perhaps there is a message now; CHANNEL_EOF; negative errno. */
+/* One blocking read, which a signal or the socket's timeout may end. CHANNEL_EMPTY: perhaps there
+ * is a message now; CHANNEL_EOF; negative errno. */
 int channel_fill(struct channel *channel);
 
 /* Waits for the next message: CHANNEL_MESSAGE, CHANNEL_EOF or negative errno. */

@@ -23,7 +23,13 @@ enum {
 
 void outbox_init(struct outbox *outbox, struct page *page, int fd)
 {
-	*outbox = (struct outbox){.page = page, .fd = fd};
+	*outbox = (struct outbox){.page = page, .fd = fd, .send = channel_send};
+}
+
+void outbox_start_at(struct outbox *outbox, uint64_t written)
+{
+	outbox->written = written;
+	page_written(outbox->page, written);
 }
 
 static void put_u32(uint8_t *p, uint8_t type, uint32_t n)
@@ -72,7 +78,7 @@ static int write_directly(struct outbox *outbox, struct procpool_value head,
 			  struct procpool_value body)
 {
 	struct iovec iov[] = {{(void *)head.data, head.size}, {(void *)body.data, body.size}};
-	int r = channel_send(outbox->fd, iov, 2);
+	int r = outbox->send(outbox->fd, iov, 2);
 	if (r < 0)
 		return r;
 	outbox->written += head.size + body.size;
@@ -106,7 +112,7 @@ int outbox_flush(struct outbox *outbox)
 	if (outbox->used == 0)
 		return 0;
 	struct iovec iov = {outbox->page->outbox, outbox->used};
-	int r = channel_send(outbox->fd, &iov, 1);
+	int r = outbox->send(outbox->fd, &iov, 1);
 	if (r < 0)
 		return r;
 	outbox->written += outbox->used;

@@ -17,13 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "procpool/value.h"
 #include "proto/page.h"
 
+/* Writes all of it: channel_send(), perhaps with something around it. 0 or negative errno. */
+typedef int (*outbox_send_fn)(int fd, struct iovec *iov, size_t count);
+
 struct outbox {
 	struct page *page;
 	int fd;
+	outbox_send_fn send;
 	uint64_t written; /* stream offset: all bytes ever written to fd */
 	uint32_t used;    /* bytes packed */
 	uint32_t values;  /* in the open run; 0: there is none */
@@ -31,6 +36,10 @@ struct outbox {
 };
 
 void outbox_init(struct outbox *outbox, struct page *page, int fd);
+
+/* So many bytes were written to fd before: the stream offset of what comes now. Nothing is packed
+ * yet. */
+void outbox_start_at(struct outbox *outbox, uint64_t written);
 
 /* Whether there is nothing to write. */
 static inline bool outbox_is_empty(const struct outbox *outbox)

@@ -21,7 +21,7 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int map_page(int fd, struct page **ret)
+int process_map_page(int fd, struct page **ret)
 {
 	struct stat status;
 	if (fstat(fd, &status) < 0)
@@ -46,7 +46,7 @@ int process_become_worker(pid_t parent, const struct process_fds *fds, struct pa
 	prctl(PR_SET_NAME, "procpool-worker");
 	reset_signals();
 
-	int r = fds->page >= 0 ? map_page(fds->page, ret_page) : 0;
+	int r = fds->page >= 0 ? process_map_page(fds->page, ret_page) : 0;
 	if (r < 0)
 		return r;
 	if (dup3(fds->channel, WORKER_FD, O_CLOEXEC) < 0 ||

@@ -19,5 +19,8 @@ struct process_fds {
  */
 int process_become_worker(pid_t parent, const struct process_fds *fds, struct page **ret_page);
 
+/* Maps the page of that descriptor, for the rest of the process. 0 or negative errno. */
+int process_map_page(int fd, struct page **ret);
+
 /* The number of threads of this process; 1 where /proc does not tell. */
 unsigned process_threads(void);

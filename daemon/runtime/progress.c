@@ -44,23 +44,31 @@ static void write_message(struct procpool_writer *w, const struct procpool_call 
 	procpool_write_value(w, value);
 }
 
-int procpool_progress(struct procpool_call *call, struct procpool_value value)
+/* Tells it now, or keeps it. */
+static int tell(struct procpool_call *call, struct procpool_value value)
 {
 	struct progress *progress = &call->progress;
 	struct procpool_writer w;
-	if (!call_can_tell(call, value, LIMITS_DEFAULT.progress_bytes))
-		return -1;
-	if (call->element == 0)
-		return 0; /* nobody waits for an initializer */
 	procpool_writer_reset(&progress->kept);
 	if (!take(progress)) {
 		procpool_write_value(&progress->kept, value);
 		return progress->kept.error ? -1 : 0;
 	}
 	write_message(&w, call, value);
-	flusher_send(progress->flusher, procpool_writer_value(&w));
+	flusher_send_early(progress->flusher, procpool_writer_value(&w));
 	procpool_writer_fini(&w);
 	return 0;
+}
+
+int procpool_progress(struct procpool_call *call, struct procpool_value value)
+{
+	if (!call_can_tell(call, value, LIMITS_DEFAULT.progress_bytes))
+		return -1;
+	lock_take(&call->progress.flusher->lock);
+	/* Nobody waits for an initializer. */
+	int r = call->element == 0 ? 0 : tell(call, value);
+	lock_release(&call->progress.flusher->lock);
+	return r;
 }
 
 int procpool_progress_of(struct procpool_call *call, uint64_t done, uint64_t total)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* <procpool/module.h>, "Results". */
+#include <errno.h>
 #include <stdint.h>
 
 #include "procpool/module.h"
@@ -69,6 +70,41 @@ int procpool_return_bytes(struct procpool_call *call, const void *data, size_t s
 {
 	procpool_write_bytes(restart(call, CALL_SCALAR), data, size);
 	return done(call);
+}
+
+/* A payload from so many bytes on does not fit into the outbox. */
+#define SPLIT_MIN PAGE_OUTBOX_BYTES
+
+/* The head of a value with that many bytes of payload. */
+static void return_split(struct procpool_call *call, uint8_t first, struct procpool_value payload)
+{
+	size_t size = payload.size;
+	uint8_t head[] = {first, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8),
+			  (uint8_t)size};
+	struct procpool_writer *w = restart(call, CALL_SPLIT);
+	procpool_write_value(w, (struct procpool_value){head, sizeof(head)});
+	if (size > UINT32_MAX && !w->error)
+		w->error = EINVAL;
+	call->borrowed = payload;
+}
+
+void call_return_bytes(struct procpool_call *call, struct procpool_value payload)
+{
+	if (payload.size >= SPLIT_MIN)
+		return_split(call, 0xc6, payload);
+	else
+		procpool_write_bytes(restart(call, CALL_SCALAR), payload.data, payload.size);
+}
+
+void call_return_ext(struct procpool_call *call, int8_t type, struct procpool_value payload)
+{
+	if (payload.size >= SPLIT_MIN) {
+		uint8_t byte = (uint8_t)type;
+		return_split(call, 0xc9, payload);
+		procpool_write_value(&call->writer, (struct procpool_value){&byte, 1});
+	} else {
+		procpool_write_ext(restart(call, CALL_SCALAR), type, payload.data, payload.size);
+	}
 }
 
 int procpool_return_value(struct procpool_call *call, struct procpool_value value)

@@ -87,13 +87,14 @@ static int add_error(struct task_runner *runner, uint32_t seq, uint32_t index)
 	return outbox_add(&runner->outbox, procpool_writer_value(w), (struct procpool_value){0});
 }
 
-/* A value that no run has room for: in a message of its own. */
+/* A value that no run has room for: in a message of its own. It may come in two parts. */
 static int add_large_value(struct task_runner *runner, uint32_t seq, uint32_t index,
-			   struct procpool_value value)
+			   struct procpool_value head, struct procpool_value rest)
 {
 	struct procpool_writer *w = begin_message(runner, MSG_RESULT, seq, index);
 	procpool_write_array(w, 1);
-	return outbox_add(&runner->outbox, procpool_writer_value(w), value);
+	procpool_write_value(w, head);
+	return outbox_add(&runner->outbox, procpool_writer_value(w), rest);
 }
 
 static int add_value(struct task_runner *runner, uint32_t seq, uint32_t index,
@@ -106,7 +107,14 @@ static int add_value(struct task_runner *runner, uint32_t seq, uint32_t index,
 	int r = flusher_flush(&runner->flusher);
 	if (r < 0 || outbox_open_run(outbox, seq, index, value))
 		return r;
-	return add_large_value(runner, seq, index, value);
+	return add_large_value(runner, seq, index, (struct procpool_value){0}, value);
+}
+
+static int add_split_value(struct task_runner *runner, uint32_t seq, uint32_t index,
+			   struct procpool_value head)
+{
+	int r = flusher_flush(&runner->flusher);
+	return r < 0 ? r : add_large_value(runner, seq, index, head, runner->call.borrowed);
 }
 
 static int run_element(struct task_runner *runner, const char *name, procpool_function_fn fn,
@@ -118,8 +126,13 @@ static int run_element(struct task_runner *runner, const char *name, procpool_fu
 	if (call_has_kept_progress(call))
 		progress_end(call);
 	uint32_t seq = runner->task->seq;
-	int r = call_value(call, status, &value) == 0 ? add_value(runner, seq, index, value)
-						      : add_error(runner, seq, index);
+	int r;
+	if (call_value(call, status, &value) < 0)
+		r = add_error(runner, seq, index);
+	else if (call->source == CALL_SPLIT)
+		r = add_split_value(runner, seq, index, value);
+	else
+		r = add_value(runner, seq, index, value);
 	if (call->error != ERR_NONE || call_is_large(call))
 		call_end(call);
 	if (r == 0 && atomic_load_explicit(&runner->flusher.wanted, memory_order_relaxed))
