@@ -15,19 +15,29 @@ import sys
 import time
 
 import msgpack
+import pytest
 from conftest import PACKAGE
+from driver import Page
 from procpool import codec
 
 MAIN = PACKAGE / "procpool" / "worker" / "__main__.py"
 INTERPRETER = os.environ.get("PROCPOOL_TEST_PYTHON", sys.executable)
 DEADLINE = 30.0
 JOB = 71001
+LOOPS = {"pure": "1", "native": ""}  #: what $PROCPOOL_PURE is to the loop of that name
 
 START, FORK, KILL, TASK = 1, 2, 3, 4
 HELLO, READY, FAILED, RESULT, ERROR, LOG, FORKED, EXITED, PROGRESS = range(16, 25)
 
 BROKEN = msgpack.ExtType(99, b"123")  #: stands for a timestamp of three bytes, which no Python value is
 BROKEN_PACKED = b"\xc7\x03\x63"
+
+
+@pytest.fixture(params=LOOPS, autouse=True)
+def loop(request, monkeypatch):
+    """For test modules that import it: workers in pure Python, then those of the extension."""
+    monkeypatch.setenv("PROCPOOL_PURE", LOOPS[request.param])
+    return request.param
 
 
 def pickled(value):
@@ -40,6 +50,7 @@ class Channel:
         self.sock = sock
         sock.settimeout(DEADLINE)
         self.unpacker = msgpack.Unpacker(max_buffer_size=1 << 30, **codec.UNPACKING)
+        self.received = 0  # bytes
         self.logs = []
 
     def send(self, message, fds=()):
@@ -56,13 +67,19 @@ class Channel:
                 if message[0] != LOG:
                     return message
                 self.logs.append(message[1:])
-            try:
-                data = self.sock.recv(1 << 20)
-            except ConnectionResetError:
-                return None
+            data = self.read()
             if not data:
                 return None
             self.unpacker.feed(data)
+
+    def read(self):
+        """Empty at the end."""
+        try:
+            data = self.sock.recv(1 << 20)
+        except ConnectionResetError:
+            return b""
+        self.received += len(data)
+        return data
 
     def expect(self, number):
         message = self.receive()
@@ -99,8 +116,10 @@ class Worker(Channel):
         ours, theirs = socket.socketpair()
         super().__init__(ours)
         self.spawner, self.number, self.seq = spawner, number, 0
+        self.page = Page() if spawner.hello["page"] else None
         self.output, self.error = Pipe(), Pipe()
-        spawner.send([FORK, number], [theirs.fileno(), self.output.write_fd, self.error.write_fd])
+        page = [self.page.fd] if self.page else []
+        spawner.send([FORK, number], [theirs.fileno(), *page, self.output.write_fd, self.error.write_fd])
         theirs.close()
         os.close(self.output.write_fd)
         os.close(self.error.write_fd)
@@ -112,6 +131,8 @@ class Worker(Channel):
 
     def task(self, function, items, star=False, **options):
         self.seq += 1
+        if self.page:
+            self.page.offer(self.seq)
         self.send([TASK, self.seq, JOB, function, star, items] + ([options] if options else []))
         return self.seq
 
@@ -143,6 +164,12 @@ class Worker(Channel):
         assert kind == "error", error
         return error
 
+    def read_to_the_end(self):
+        """After its death: all that it sent, and what is still in its page."""
+        while data := self.read():
+            self.unpacker.feed(data)
+        self.unpacker.feed(self.page.salvage(self.received))
+
     def exited(self):
         """How it ended."""
         return self.spawner.expect_exited(self.number)
@@ -163,7 +190,7 @@ class Spawner(Channel):
         ours, theirs = socket.socketpair()
         super().__init__(ours)
         program = program or [INTERPRETER, str(MAIN)]
-        environment = {**os.environ, "PROCPOOL_PURE": "1", **(environment or {})}
+        environment = {**os.environ, **(environment or {})}
         self.process = subprocess.Popen(
             program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[3], cwd=cwd,
             preexec_fn=lambda: os.dup2(theirs.fileno(), 3), env=environment, start_new_session=True)

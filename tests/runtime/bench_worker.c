@@ -2,7 +2,8 @@
 /*
  * What one worker costs a task, with nothing of the daemon in it: a forked worker of
  * procpool-runtime with its page, fed and drained by this program. Usage: bench_worker RUNTIME
- * [FUNCTION]
+ * [FUNCTION [PART]]: of the module demo; of so many calls only the part, 0.1 a tenth. Another
+ * runtime than the native one will do as well.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #include "procpool/value.h"
 #include "proto/frame.h"
+#include "proto/limit_table.h"
 #include "proto/page.h"
 #include "proto/worker.h"
 
@@ -52,6 +54,8 @@ static void send_writer(int fd, struct procpool_writer *w)
 	send_all(fd, w->data, w->size);
 	procpool_writer_reset(w);
 }
+
+static double part; /* of the calls that there would be */
 
 /* Waits for one message, of that number; returns its last element if that is an integer. */
 static uint64_t await_message(int fd, enum worker_message number)
@@ -101,16 +105,26 @@ static void send_start(int fd)
 	procpool_writer_init(&w);
 	procpool_write_array(&w, 2);
 	procpool_write_int(&w, MSG_START);
-	procpool_write_map(&w, 4);
+	procpool_write_map(&w, 9);
 	procpool_write_string(&w, "pool");
 	procpool_write_string(&w, "bench");
+	procpool_write_string(&w, "worker");
+	procpool_write_int(&w, 0);
+	procpool_write_string(&w, "workers");
+	procpool_write_int(&w, 1);
 	procpool_write_string(&w, "modules");
 	procpool_write_array(&w, 1);
 	procpool_write_string(&w, "demo");
+	procpool_write_string(&w, "initializer");
+	procpool_write_nil(&w);
 	procpool_write_string(&w, "initargs");
 	procpool_write_array(&w, 0);
-	procpool_write_string(&w, "worker");
-	procpool_write_int(&w, 0);
+	procpool_write_string(&w, "message_bytes");
+	procpool_write_uint(&w, LIMITS_DEFAULT.message_bytes);
+	procpool_write_string(&w, "value_depth");
+	procpool_write_uint(&w, LIMITS_DEFAULT.value_depth);
+	procpool_write_string(&w, "page");
+	procpool_write_bool(&w, false);
 	send_writer(fd, &w);
 	procpool_writer_fini(&w);
 }
@@ -194,6 +208,7 @@ static void measure(const char *title, int fd, struct page *page, pid_t pid, con
 		    uint64_t total, uint32_t items, uint32_t ahead)
 {
 	static uint32_t seq;
+	total = (uint64_t)(part * (double)total);
 	struct peer peer = {.fd = fd};
 	struct tally tally = {0};
 	struct procpool_writer w;
@@ -233,6 +248,7 @@ int main(int argc, char **argv)
 	struct page *page;
 	pid_t pid;
 	int fd = fork_worker(spawner, &page, &pid);
+	part = argc > 3 ? strtod(argv[3], NULL) : 1;
 	measure("map, 10000 in a message, 2 ahead", fd, page, pid, function, 10000000, 10000, 2);
 	measure("map, 1000 in a message, 4 ahead", fd, page, pid, function, 4000000, 1000, 4);
 	measure("map, 100 in a message, 16 ahead", fd, page, pid, function, 4000000, 100, 16);

@@ -32,6 +32,7 @@ class Channel:
         self._socket.set_inheritable(False)
         self._read_bytes = READ_BYTES
         self._sending = allocate_lock()
+        self.sent = 0  #: bytes
         self._buffer = bytearray()
         self._skipped = 0  # of the stream, at the buffer's beginning
         self._scanner = msgpack.Unpacker(max_buffer_size=(1 << 31) - 1)
@@ -85,6 +86,7 @@ class Channel:
         with self._sending:
             for part in [data] if isinstance(data, bytes) else data:
                 self._socket.sendall(part)
+            self.sent += codec.size(data)
 
     def send_message(self, *message: Any) -> None:
         self.send(msgpack.packb(message))

@@ -7,6 +7,7 @@ function a name means, what a pickle holds, what an exception looks like on the 
 
     function = hooks.function(name), or hooks.callable(pickled) where the option `pickle` is a bin
     hooks.loads(data) for each argument, element or named argument that is ext 80
+    hooks.unpack(data) for one that is neither, nor a scalar (the extension; the loop in Python unpacks them all)
     function(...)
     hooks.dumps(value) where the task's option `pickle` is there, else hooks.plain(value), if value is no exact scalar
     hooks.failure(exception, pickle) where any of these raised anything, BaseException included
@@ -54,6 +55,13 @@ class Hooks:
         if not self.pickles:
             raise failure.Refusal("bad-request", failure.NO_PICKLES)
         return codec.PICKLE.loads(data)
+
+    def unpack(self, data: bytes) -> Any:
+        """One MessagePack value: what the extension has no code of its own for."""
+        try:
+            return codec.unpackb(data)
+        except Exception as e:
+            raise failure.Refusal("bad-request", f"an argument cannot be unpacked: {e}") from None
 
     def dumps(self, value: object) -> bytes:
         """The data of an ext 80."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
+from .channel import Channel
 from .hooks import Hooks
-from .messages import CHANNEL_FD
 
 try:
     import _procpool
@@ -21,6 +21,6 @@ def has_page() -> bool:
     return hasattr(_procpool, "serve") and not os.environ.get("PROCPOOL_PURE")
 
 
-def serve(page: int, hooks: Hooks) -> None:
-    """Runs tasks until the channel ends."""
-    _procpool.serve(CHANNEL_FD, page, hooks)
+def serve(channel: Channel, page: int, hooks: Hooks) -> None:
+    """Runs tasks until the channel ends, of which nothing may have been read; the page's descriptor is closed."""
+    _procpool.serve(channel.fileno(), page, hooks, channel.sent)

@@ -45,9 +45,11 @@ def run_worker(start: Start, number: int, functions: Optional[Functions], output
         channel.send_message(READY)
         hooks = Hooks(functions, output, start.message_bytes, start.value_depth, start.pickles)
         if page is not None:
-            native.serve(page, hooks)
+            native.serve(channel, page, hooks)
         else:
             Loop(channel, hooks).serve()
+    except SystemExit as e:  # of a signal's handler, between two tasks
+        status = e.code if isinstance(e.code, int) else int(e.code is not None)
     except BaseException as e:
         status = 1
         # A process that a function has forked and that came back from it was never a worker.
