@@ -70,3 +70,9 @@ def test_it_is_imported_from_its_environment(alone, environment):
     printed = alone("-c", "import procpool; print(procpool.__version__, procpool.__file__)")
     assert printed.split()[0] == procpool.__version__
     assert printed.split()[1].startswith(str(environment))
+
+
+def test_it_has_the_extension(wheel, alone, environment):
+    with zipfile.ZipFile(wheel) as archive:
+        assert any(name.startswith("_procpool.") for name in archive.namelist())
+    assert alone("-c", "import _procpool; print(_procpool.__file__)").startswith(str(environment))
