@@ -22,6 +22,8 @@ from procpool import codec
 
 MAIN = PACKAGE / "procpool" / "worker" / "__main__.py"
 INTERPRETER = os.environ.get("PROCPOOL_TEST_PYTHON", sys.executable)
+SEARCH_PATH = subprocess.run([INTERPRETER, "-c", "import sys; print(*sys.path[1:], sep='\\n')"], capture_output=True,
+                             text=True, check=True).stdout.splitlines()
 DEADLINE = 30.0
 JOB = 71001
 LOOPS = {"pure": "1", "native": ""}  #: what $PROCPOOL_PURE is to the loop of that name
@@ -58,7 +60,8 @@ class Channel:
         data = data.replace(BROKEN_PACKED, b"\xc7\x03\xff")
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         sent = self.sock.sendmsg([data], ancillary)
-        self.sock.sendall(data[sent:])
+        if sent < len(data):
+            self.sock.sendall(data[sent:])
 
     def receive(self):
         """The next message that is not a log line, which go to self.logs; None at the end."""
@@ -142,6 +145,8 @@ class Worker(Channel):
         while len(outcomes) < count:
             message = self.receive()
             assert message is not None, "the worker is gone"
+            if message[0] == PROGRESS:
+                continue
             number, answered, index, microseconds, content = message
             assert answered == seq and index == len(outcomes) and microseconds >= 0, message[:4]
             if number == RESULT:
@@ -201,7 +206,7 @@ class Spawner(Channel):
         settings = {"pool": "test", "worker": 0, "workers": 2, "modules": [str(module) for module in modules],
                     "initializer": None, "initargs": [], "message_bytes": 96 << 20, "value_depth": 24, "page": False}
         if own:
-            settings["options"] = {"path": [*map(str, path), *sys.path], "argv": list(argv)}
+            settings["options"] = {"path": [*map(str, path), *SEARCH_PATH], "argv": list(argv)}
             if main:
                 settings["options"]["main"] = main
         if pickle if pickle is not None else own:

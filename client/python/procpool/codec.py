@@ -32,7 +32,7 @@ LARGE_BYTES = 1 << 16  #: buffers from this size on are not copied
 Buffer = Union[bytes, bytearray, memoryview]
 Packed = Union[bytes, List[Buffer]]
 
-_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+SCALARS = frozenset({type(None), bool, int, float, str, bytes})  #: types that MessagePack keeps exactly
 _SIZED = frozenset({str, bytes})  # the scalars that may be large
 _UNFIT = (OverflowError, UnicodeEncodeError)  # an int beyond 64 bits, a str with surrogates
 
@@ -205,7 +205,7 @@ class PickleCodec(Codec):
 
     def pack(self, value: Any) -> Packed:
         kind = type(value)
-        if kind in _SCALARS:
+        if kind in SCALARS:
             if kind is bytes and len(value) >= LARGE_BYTES:
                 return [bin_header(_checked(len(value))), value]
             try:
@@ -218,7 +218,7 @@ class PickleCodec(Codec):
 
     def pack_array(self, values: Sequence[Any]) -> Packed:
         kinds = set(map(type, values))
-        if kinds <= _SCALARS and (kinds.isdisjoint(_SIZED) or not _any_large(values)):
+        if kinds <= SCALARS and (kinds.isdisjoint(_SIZED) or not _any_large(values)):
             try:
                 return pack_scalar(values)
             except _UNFIT:
@@ -257,7 +257,7 @@ class PlainCodec(Codec):
 
     def pack_array(self, values: Sequence[Any]) -> Packed:
         kinds = set(map(type, values))
-        if kinds <= _SCALARS and (kinds.isdisjoint(_SIZED) or not _any_large(values)):
+        if kinds <= SCALARS and (kinds.isdisjoint(_SIZED) or not _any_large(values)):
             try:
                 return pack_scalar(values)
             except _UNFIT:

@@ -55,17 +55,17 @@ _running: Optional[Running] = None
 _index: Optional[int] = None
 
 
-def attach(running: Running) -> None:
-    """The loop of this worker, before its first task: takes the stop signal too."""
-    global _running
-    _running = running
+def enter(index: int) -> None:
+    """This process is the worker of that number, from 0; from now on a stop signal does it no harm."""
+    global _index
+    _index = index
     signal.signal(STOP_SIGNAL, _on_stop)
 
 
-def set_index(index: int) -> None:
-    """This process is the worker of that number, from 0."""
-    global _index
-    _index = index
+def attach(running: Running) -> None:
+    """The loop of this worker, before its first task."""
+    global _running
+    _running = running
 
 
 def _on_stop(number: int, frame: Optional[FrameType]) -> None:

@@ -16,7 +16,8 @@ def main() -> int:
     from procpool.worker.spawner import RESUME, Spawner
     if not __package__:
         del sys.path[0]
-    resume = int(sys.argv[-1]) if RESUME in sys.argv else None
+    resume = int(sys.argv[2]) if sys.argv[1:2] == [RESUME] else None
+    del sys.argv[1:]
     return Spawner().run(resume)
 
 

@@ -13,11 +13,12 @@ import importlib.util
 import os
 import sys
 import types
+from importlib.machinery import SourceFileLoader
 from typing import Optional
 
 from .. import preparation
 from .functions import Functions
-from .process import threads
+from .process import has_more_threads, threads
 from .start import Main, Start
 
 
@@ -35,31 +36,32 @@ def load(start: Start, functions: Functions) -> Optional[str]:
     main = start.main
     if main is not None:
         load_main(main)
-        if threads() > before:
+        if not start.preload_always and has_more_threads(before):
             threaded = main.path or main.name or "python -c"
     for name in start.modules:
         functions.offer(load_module(name))
-        if threaded is None and threads() > before:
+        if threaded is None and not start.preload_always and has_more_threads(before):
             threaded = name
     return threaded
 
 
 def load_module(name: str) -> types.ModuleType:
     """A module's name, or the absolute path of a file, which gets a module name from the file's."""
-    if not name.endswith(".py"):
+    if os.sep not in name:
         return importlib.import_module(name)
-    directory, file = os.path.split(name)
-    module_name = file[:-len(".py")]
     if not os.path.isabs(name):
         raise LoadError(f"{name}: the path of a module must be absolute")
-    spec = importlib.util.spec_from_file_location(module_name, name)
-    if spec is None or spec.loader is None:
+    directory, file = os.path.split(name)
+    module_name = os.path.splitext(file)[0]
+    loader = SourceFileLoader(module_name, name)
+    spec = importlib.util.spec_from_file_location(module_name, name, loader=loader)
+    if spec is None:
         raise LoadError(f"{name} is no Python file")
     if directory not in sys.path:
         sys.path.append(directory)  # for what lies beside it; last, so that it hides nothing
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return sys.modules[module_name]
 
 

@@ -28,7 +28,6 @@ from .throttle import Throttle
 MESSAGE_BYTES = 64  #: that a message has beside its value, at most
 
 Task = Callable[..., Any]
-Answer = Tuple[int, codec.Packed]  # RESULT or ERROR, and the packed value or error map
 
 
 class _Unpackable:
@@ -114,36 +113,38 @@ class Loop:
     def _element(self, name: str, function: Optional[Task], star: bool, item: Any,
                  kwargs: Optional[Dict[str, Any]], pickle: Union[bool, bytes],
                  ) -> Tuple[int, codec.Packed, Optional[Task]]:
+        """RESULT or ERROR with its value or error map; and the function, for the next element."""
+        packed: Optional[codec.Packed] = None
         try:
             try:
                 self._interruptible = True
                 if function is None:
                     function = self._hooks.callable(pickle) if isinstance(pickle, bytes) else self._hooks.function(name)
-                return (*self._run(function, star, item, kwargs, bool(pickle)), function)
+                value = self._call(function, star, item, kwargs)
+                if type(value) not in codec.SCALARS:
+                    packed = self._hooks.pack(value, bool(pickle))
             finally:
                 self._interruptible = False
+            if packed is None:  # by a packer that all share, and that nothing may interrupt
+                packed = self._hooks.pack(value, bool(pickle))
+            if codec.size(packed) + MESSAGE_BYTES > self._hooks.message_bytes:
+                raise failure.Refusal("too-large", failure.too_large(codec.size(packed)))
+            return RESULT, packed, function
         except BaseException as e:
             return ERROR, self._failure(e, bool(pickle)), function
 
-    def _run(self, function: Task, star: bool, item: Any, kwargs: Optional[Dict[str, Any]],
-             pickle: bool) -> Answer:
+    def _call(self, function: Task, star: bool, item: Any, kwargs: Optional[Dict[str, Any]]) -> Any:
         if type(item) is _Unpackable:
-            return ERROR, self._hooks.refusal("bad-request", f"an argument cannot be unpacked: {item.reason}")
-        args: Tuple[Any, ...]
+            raise failure.Refusal("bad-request", f"an argument cannot be unpacked: {item.reason}")
         if not star:
-            args = (self._load(item),)
+            args = [self._load(item)]
         elif type(item) is list:
-            args = tuple([self._load(value) if type(value) is codec.Pickled else value for value in item])
+            args = [self._load(value) if type(value) is codec.Pickled else value for value in item]
         else:
-            return ERROR, self._hooks.refusal("bad-request", "with star, an item is an array of arguments")
+            raise failure.Refusal("bad-request", "with star, an item is an array of arguments")
         if kwargs:
-            value = function(*args, **{key: self._load(value) for key, value in kwargs.items()})
-        else:
-            value = function(*args)
-        packed = self._hooks.pack(value, pickle)
-        if codec.size(packed) + MESSAGE_BYTES > self._hooks.message_bytes:
-            return ERROR, self._hooks.refusal("too-large", failure.too_large(codec.size(packed)))
-        return RESULT, packed
+            return function(*args, **{key: self._load(value) for key, value in kwargs.items()})
+        return function(*args)
 
     def _load(self, value: Any) -> Any:
         if type(value) is codec.Pickled:

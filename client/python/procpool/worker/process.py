@@ -10,9 +10,12 @@ import random
 import signal
 import sys
 import threading
+import time
 from typing import List, NoReturn, Optional
 
 from .messages import CHANNEL_FD
+
+JOINED_SECONDS = 0.05
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -91,18 +94,42 @@ def forget_exit_handlers() -> None:
 
 def close_to_children(fd: int) -> None:
     """What this process forks is no worker: it must neither answer in its place nor keep its channel open."""
-    os.register_at_fork(after_in_child=lambda: _replace(fd))
+    open_here = True
+
+    def replace() -> None:
+        nonlocal open_here  # children of a child have nothing there, or what they have opened
+        if open_here:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(null, fd, inheritable=False)
+            os.close(null)
+        open_here = False
+
+    os.register_at_fork(after_in_child=replace)
 
 
-def _replace(fd: int) -> None:
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(null, fd, inheritable=False)
-    os.close(null)
+def close_from(first: int) -> None:
+    """Closes all descriptors from this one on."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) >= first:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # that of the listing itself
 
 
 def threads() -> int:
     """Of this process, Python's and others."""
     return len(os.listdir("/proc/self/task"))
+
+
+def has_more_threads(before: int) -> bool:
+    """Whether there are more than `before`, and stay: one that was joined is still listed for a moment."""
+    deadline = time.monotonic() + JOINED_SECONDS
+    while threads() > before:
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def finish(status: int) -> NoReturn:

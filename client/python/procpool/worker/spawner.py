@@ -7,8 +7,10 @@ does then. It watches no files for changes (the message stale): that needs inoti
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import resource  # noqa: F401, which os.wait4() imports else, when a program's module of that name may be found first
 import selectors
 import signal
 import socket
@@ -72,7 +74,7 @@ class Spawner:
             sys.exit(1)
         self._output.flush()
         ready: bytes = msgpack.packb([READY, functions.listed()])
-        if threaded is not None and not start.preload_always:
+        if threaded is not None:
             self._log("warning", f"module {threaded} starts threads while it is loaded, which a fork does not copy: "
                                  "every worker loads the pool's modules anew")
             restart(start, ready)
@@ -90,6 +92,7 @@ class Spawner:
         with open(fd, "rb") as file:
             file.seek(0)
             start, ready = msgpack.unpackb(file.read())
+        process.close_from(CHANNEL_FD + 1)  # what the modules had opened, and may be inherited
         return Start(start), ready
 
     def _watch_children(self) -> Tuple[socket.socket, socket.socket]:
@@ -191,12 +194,11 @@ class Spawner:
     def _end_children(self) -> None:
         """They die with this process anyway; this way they are gone before it is."""
         for pid in self._children.values():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for pid in self._children.values():
-            try:
+            with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-            except ChildProcessError:
-                pass
 
     def _log(self, level: str, text: str) -> None:
         self._channel.send_message(LOG, level, failure.bounded(text, 1000).replace("\n", " "))

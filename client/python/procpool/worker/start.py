@@ -36,6 +36,8 @@ class Start:
         self.value_depth: int = settings["value_depth"]
         self.preload_always: bool = settings.get("preload") == "always"
         self.pickles: bool = settings.get("pickle") is True
+        if settings.get("main"):
+            self.modules.append(text(settings["main"]))  # a script by its path: nothing else for us
         self.options: Optional[Dict[str, Any]] = settings.get("options") or None
 
     @property

@@ -25,7 +25,7 @@ def run_worker(start: Start, number: int, functions: Optional[Functions], output
     """Loads where the spawner has not (`functions` is None), initializes, and runs tasks until the channel ends."""
     pid = os.getpid()
     status = 0
-    context.set_index(number - 1)
+    context.enter(number - 1)
     process.forget_exit_handlers()
     process.close_to_children(CHANNEL_FD)
     os.register_at_fork(before=output.flush)
