@@ -7,7 +7,7 @@ import socket
 import sys
 
 import pytest
-from runtime_driver import Spawner, module, wait_until
+from runtime_driver import Spawner, loop, module, wait_until  # noqa: F401 (loop: for all tests here)
 
 WORK = r"""
 import ctypes, os, signal, subprocess, sys, threading, time

@@ -2,12 +2,12 @@
 """A function that is asked to stop, and one that tells how far it has come."""
 
 import os
-import signal
+import random
 import threading
 import time
 
 import pytest
-from runtime_driver import PROGRESS, Spawner, module, pickled
+from runtime_driver import PROGRESS, Spawner, loop, module, pickled  # noqa: F401 (loop: for all tests here)
 
 WORK = """
 import os, signal, sys, time
@@ -100,6 +100,8 @@ def stop(worker, function, fifo, *args, **options):
     """The error of a call that is asked to stop when it runs."""
     seq = worker.task(f"__main__:{function}", [list(args)], star=True, **options)
     assert fifo.read_text() == "running"
+    if worker.page:
+        worker.page.ask_to_stop(seq)
     worker.kill(worker.spawner.hello["stop_signal"])
     return worker.outcomes(seq, 1)[0]
 
@@ -151,6 +153,8 @@ def test_signals_that_come_at_any_time_never_break_the_runtime(worker):
 
     def ask():
         while not ended.is_set():
+            if worker.page:
+                worker.page.ask_to_stop(worker.seq, random.randrange(50))
             os.kill(worker.pid, worker.spawner.hello["stop_signal"])
             time.sleep(0.0001)
     thread = threading.Thread(target=ask)
