@@ -258,7 +258,7 @@ typedef void (*procpool_items_fn)(struct procpool *pp, uint64_t first,
 struct procpool_options {
 	size_t size;                  /* sizeof(struct procpool_options), set by the initialiser */
 	const char *pool;             /* where to run; NULL: the only pool with that function */
-	struct procpool_value kwargs; /* apply: a map of named arguments, or of size 0 */
+	struct procpool_value kwargs; /* a map of named arguments, or of size 0 */
 	uint64_t chunksize;           /* map: elements handed to a worker at a time; 0: as fits */
 	bool star;                    /* map: each item is an array of one call's arguments */
 	bool collect; /* map: go on where elements fail, the value is an array of pairs [error,

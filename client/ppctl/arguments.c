@@ -334,6 +334,22 @@ enum arguments_status argument_value(struct procpool_writer *w, const char *data
 	return ARGUMENTS_OK;
 }
 
+enum arguments_status arguments_kwargs(struct procpool_writer *w, const struct arguments *args,
+				       struct text *why)
+{
+	if (args->kwarg_count == 0)
+		return ARGUMENTS_OK;
+	procpool_write_map(w, (size_t)args->kwarg_count);
+	for (int i = 0; i < args->kwarg_count; i++) {
+		const char *name = args->kwargs[i], *equals = strchr(name, '=');
+		procpool_write_string_n(w, name, (size_t)(equals - name));
+		if (argument_value(w, equals + 1, strlen(equals + 1), args->strings, why) !=
+		    ARGUMENTS_OK)
+			return ARGUMENTS_WRONG;
+	}
+	return ARGUMENTS_OK;
+}
+
 enum arguments_status argument_job(const char *text, int64_t *ret, struct text *why)
 {
 	char *end;

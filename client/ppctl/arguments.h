@@ -83,5 +83,9 @@ void arguments_help(struct text *out, const char *accepted);
 enum arguments_status argument_value(struct procpool_writer *w, const char *data, size_t size,
 				     bool strings, struct text *why);
 
+/* Writes the named arguments as a map, and nothing where there are none. */
+enum arguments_status arguments_kwargs(struct procpool_writer *w, const struct arguments *args,
+				       struct text *why);
+
 /* A job's id, 1 to 2^53-1. */
 enum arguments_status argument_job(const char *text, int64_t *ret, struct text *why);

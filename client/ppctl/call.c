@@ -21,22 +21,6 @@ static enum arguments_status write_arguments(struct procpool_writer *w,
 	return ARGUMENTS_OK;
 }
 
-static enum arguments_status write_kwargs(struct procpool_writer *w, const struct arguments *args,
-					  struct text *why)
-{
-	if (args->kwarg_count == 0)
-		return ARGUMENTS_OK;
-	procpool_write_map(w, (size_t)args->kwarg_count);
-	for (int i = 0; i < args->kwarg_count; i++) {
-		const char *name = args->kwargs[i], *equals = strchr(name, '=');
-		procpool_write_string_n(w, name, (size_t)(equals - name));
-		if (argument_value(w, equals + 1, strlen(equals + 1), args->strings, why) !=
-		    ARGUMENTS_OK)
-			return ARGUMENTS_WRONG;
-	}
-	return ARGUMENTS_OK;
-}
-
 /* One call's function, arguments and named arguments. */
 struct call {
 	const char *function; /* borrowed */
@@ -58,7 +42,7 @@ static enum exit_status call_init(struct call *call, const struct arguments *arg
 	procpool_writer_init(&call->arguments);
 	procpool_writer_init(&call->kwargs);
 	if (write_arguments(&call->arguments, args, &why) != ARGUMENTS_OK ||
-	    write_kwargs(&call->kwargs, args, &why) != ARGUMENTS_OK)
+	    arguments_kwargs(&call->kwargs, args, &why) != ARGUMENTS_OK)
 		status = error_print(STATUS_USAGE, args->json, "usage", "%s", text_cstring(&why));
 	else if (call->arguments.error || call->kwargs.error)
 		text_no_memory();

@@ -81,7 +81,7 @@ static const char kill_help[] =
 static const struct command commands[] = {
 	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pkReyPsr", true, 1, -1, command_apply},
 	{"async", "FUNC [ARG...]", "Submit a job, detached, and print its id", values_help, "pkReyPs", true, 1, -1, command_async},
-	{"map", "FUNC [ITEM...]", "Call a function for each item, in parallel", map_help, "pReyPsrj0aHnw", true, 1, -1, command_map},
+	{"map", "FUNC [ITEM...]", "Call a function for each item, in parallel", map_help, "pkReyPsrj0aHnw", true, 1, -1, command_map},
 	{"wait", "JOB", "Wait for a job and print its result", wait_help, "r", false, 1, 1, command_wait},
 	{"result", "JOB", "Print the result of a job that has ended", wait_help, "r", false, 1, 1, command_result},
 	{"cancel", "JOB", "Cancel a job", cancel_help, "", false, 1, 1, command_cancel},

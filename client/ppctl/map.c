@@ -38,6 +38,7 @@ struct map {
 	const struct arguments *args;
 	const char *function;
 	struct procpool_options options;
+	struct procpool_writer kwargs; /* empty: none */
 	struct items items;
 	bool items_ended;
 	struct window window;
@@ -362,7 +363,24 @@ static const char *wrong_usage(const struct arguments *args)
 	return NULL;
 }
 
-static void map_init(struct map *map, struct session *session)
+/* The named arguments of every item; or says what is wrong with them. */
+static enum exit_status read_kwargs(const struct arguments *args, struct procpool_writer *ret)
+{
+	struct text why = {0};
+	enum exit_status status = STATUS_OK;
+	procpool_writer_init(ret);
+	if (arguments_kwargs(ret, args, &why) != ARGUMENTS_OK)
+		status = error_print(STATUS_USAGE, args->json, "usage", "%s", text_cstring(&why));
+	else if (ret->error)
+		text_no_memory();
+	text_fini(&why);
+	if (status != STATUS_OK)
+		procpool_writer_fini(ret);
+	return status;
+}
+
+/* kwargs: taken over. */
+static void map_init(struct map *map, struct session *session, struct procpool_writer kwargs)
 {
 	const struct arguments *args = session->args;
 	*map = (struct map){
@@ -374,6 +392,8 @@ static void map_init(struct map *map, struct session *session)
 		.limit = args->window < LIMIT_FIRST ? args->window : LIMIT_FIRST,
 	};
 	arguments_call_options(args, &map->options);
+	map->options.kwargs = procpool_writer_value(&kwargs);
+	map->kwargs = kwargs;
 	if (args->operand_count > 1)
 		items_init_argv(&map->items, args->operands + 1, args->operand_count - 1);
 	else
@@ -392,6 +412,7 @@ static void map_fini(struct map *map)
 	map->session->pp = NULL;
 	procpool_outcome_fini(&map->fatal);
 	procpool_writer_fini(&map->arguments);
+	procpool_writer_fini(&map->kwargs);
 	window_fini(&map->window);
 	items_fini(&map->items);
 	text_fini(&map->errors);
@@ -400,10 +421,13 @@ static void map_fini(struct map *map)
 enum exit_status command_map(struct session *session)
 {
 	struct map map;
+	struct procpool_writer kwargs;
 	const char *wrong = wrong_usage(session->args);
 	if (wrong)
 		return error_print(STATUS_USAGE, session->args->json, "usage", "%s", wrong);
-	map_init(&map, session);
+	if (read_kwargs(session->args, &kwargs) != STATUS_OK)
+		return STATUS_USAGE;
+	map_init(&map, session, kwargs);
 	enum exit_status status = finish(&map, run(&map));
 	map_fini(&map);
 	return status;

@@ -12,7 +12,7 @@ _ppctl_names() {
 		-x | --private) socket+=(--private) ;;
 		esac
 	done
-	ppctl --timeout 1 "${socket[@]}" "$1" 2>/dev/null | awk -v column="$2" 'NR > 1 {print $column}'
+	ppctl --timeout 1 "${socket[@]}" "$1" 2>/dev/null | awk -v column="$2" 'NR > 1 && $column != "*" {print $column}'
 }
 
 # The options in a command's own help text.

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """ppctl apply, async and map: when and how often what they submit may run."""
 
+import pathlib
+
 import pytest
 
 from ppctl import Ppctl
-from procpoold import eventually
+from procpoold import PYTHON, eventually
+
+PLAIN = [PYTHON, str(pathlib.Path(__file__).parent / "plain_runtime.py")]
 
 
 @pytest.fixture
@@ -62,3 +66,22 @@ def test_priority_is_passed_on(ppctl):
     job = ppctl.output("async", "--priority=1", "demo.inc", "1").strip()
     assert ppctl.output("wait", job) == "2\n"
     assert ppctl.failure("apply", "-P", "high", "demo.inc", "1")[0] == 2
+
+
+def test_named_arguments_are_passed_on(daemon, tmp_path):
+    module = tmp_path / "scale.py"
+    module.write_text("def scale(x, by=1, plus=0):\n    return x * by + plus\n")
+    ppctl = Ppctl(daemon(pools={"plain": {"runtime": PLAIN, "modules": [str(module)]}}))
+    assert ppctl.output("apply", "-k", "by=10", "scale:scale", "4") == "40\n"
+    assert ppctl.output("map", "-k", "by=10", "--kwarg", "plus=1", "scale:scale", "1", "2") == "11\n21\n"
+    assert ppctl.output("map", "-k", "plus=2", "-j", "scale:scale", input=b"1\n2\n") == "3\n4\n"
+    assert "NAME=ARG" in ppctl.failure("map", "-k", "by", "scale:scale", "1")[1]
+    assert ppctl.failure("map", "-k", 'by={"$float": 7}', "scale:scale", "1")[0] == 2
+
+
+def test_a_name_that_is_looked_up_is_found_in_the_pool_that_is_named(daemon):
+    naming = [PYTHON, str(pathlib.Path(__file__).parent / "naming_runtime.py")]
+    ppctl = Ppctl(daemon(pools={"any": {"runtime": naming, "modules": ["x"]}}))
+    assert '"name":"math:sqrt"' in ppctl.output("apply", "-p", "any", "math:sqrt", "4")
+    assert ppctl.failure("apply", "math:sqrt", "4")[0] == 2
+    assert [row["name"] for row in ppctl.json("functions")] == ["*", "work:inc"]

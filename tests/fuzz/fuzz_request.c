@@ -51,6 +51,7 @@ static void check_call(const struct request *request)
 		}
 		check_inside(options.pool.data, options.pool.size, whole.data, whole.size);
 		check_inside(options.kwargs.data, options.kwargs.size, whole.data, whole.size);
+		check_inside(options.pickle.data, options.pickle.size, whole.data, whole.size);
 		assert(options.pool.size <= NAME_MAX_BYTES && !(options.stream && options.detach));
 	}
 }
