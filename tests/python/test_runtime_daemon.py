@@ -19,7 +19,7 @@ from runtime_driver import module, pickled
 
 numpy = pytest.importorskip("numpy")
 
-LIBRARY = ["math", "json", "zlib", "statistics", "textwrap", "difflib", "base64", "os.path", "colorsys", "html", "shlex"]
+LIBRARY = ["math", "json", "zlib", "statistics", "textwrap", "difflib", "base64", "os.path", "html"]
 NUMPY = ["numpy", "numpy.linalg", "numpy.fft"]
 
 

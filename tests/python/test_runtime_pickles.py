@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 from procpool import codec
-from runtime_driver import Spawner, loop, module, pickled  # noqa: F401 (loop: for all tests here)
+from runtime_driver import Spawner, loop, module, pickled  # noqa: F401 (loop)
 
 WORK = """
 import collections, os, signal, sys, threading, time

@@ -7,7 +7,7 @@ import socket
 import sys
 
 import pytest
-from runtime_driver import Spawner, loop, module, wait_until  # noqa: F401 (loop: for all tests here)
+from runtime_driver import Spawner, loop, module, wait_until  # noqa: F401 (loop)
 
 WORK = r"""
 import ctypes, os, signal, subprocess, sys, threading, time
@@ -55,6 +55,10 @@ def by_multiprocessing():
         return pool.map(abs, [-1, -2])
 def by_subprocess(): return subprocess.check_output(["echo", "hi"]).decode()
 def exec_(): os.execvp("sleep", ["sleep", "0"])
+def alarm(seconds):
+    def late(number, frame): raise TimeoutError("late")
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 def thread_goes_on(): threading.Thread(target=time.sleep, args=(0.1,)).start()
 def context(): return [procpool.worker_index(), procpool.current_job(), procpool.attempt(), procpool.stopped()]
 def in_thread():
@@ -261,6 +265,23 @@ def test_a_function_knows_where_it_runs(worker):
     assert worker.apply("work:context") == [0, 71001, 1, False]
     assert worker.apply("work:context", attempt=3) == [0, 71001, 3, False]
     assert worker.apply("work:in_thread") == [0, 71001, 1, False]
+
+
+def test_multiprocessing_knows_a_workers_number(tmp_path):
+    spawner = Spawner(modules=[module(tmp_path, "work", """
+import multiprocessing
+def who():
+    process = multiprocessing.current_process()
+    return [process.name, list(process._identity)]
+""")])
+    assert [spawner.worker().apply("work:who") for _ in range(2)] == [["PoolWorker-1", [1]], ["PoolWorker-2", [2]]]
+    spawner.close()
+
+
+def test_a_handler_that_raises_between_tasks_is_only_told(worker):
+    worker.apply("work:alarm", 0.01)
+    assert "TimeoutError: late" in worker.error.read(until="late\n")
+    assert worker.apply("work:pid") == worker.pid
 
 
 def test_outside_of_workers_there_is_no_job():

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from runtime_driver import PROGRESS, Spawner, loop, module, pickled  # noqa: F401 (loop: for all tests here)
+from runtime_driver import PROGRESS, Spawner, loop, module, pickled  # noqa: F401 (loop)
 
 WORK = """
 import os, signal, sys, time

@@ -2,7 +2,7 @@
 """The Python runtime runs tasks: what goes in, and what comes out."""
 
 import pytest
-from runtime_driver import BROKEN, Spawner, loop, module, pickled  # noqa: F401 (loop: for all tests here)
+from runtime_driver import BROKEN, Spawner, loop, module, pickled  # noqa: F401 (loop)
 
 WORK = '''
 import os, sys

@@ -55,8 +55,8 @@ def describe() -> Dict[str, Any]:
 
 def search_path() -> List[str]:
     """sys.path, for a process that may have another working directory."""
-    here = os.getcwd()
-    return [os.path.join(here, path) for path in sys.path if isinstance(path, str)]
+    here = _working_directory()
+    return [os.path.join(here, path) if path else here for path in sys.path if isinstance(path, str)]
 
 
 def describe_main() -> Optional[Dict[str, str]]:
@@ -74,9 +74,9 @@ def describe_main() -> Optional[Dict[str, str]]:
         return None if name == "__main__" or name.endswith(".__main__") else {"name": name}
     path = getattr(main, "__file__", None)
     if isinstance(path, str):
-        if os.path.splitext(os.path.basename(path))[0] == "ipython":
-            return None
-        return {"path": os.path.normpath(os.path.join(_STARTED_IN, path))}
+        path = os.path.normpath(os.path.join(_STARTED_IN, path))
+        starts_others = os.path.splitext(os.path.basename(path))[0] == "ipython"
+        return None if starts_others or not os.path.isfile(path) else {"path": path}  # no file: <stdin>
     code = _command_code()
     # Without a guard only the program itself can run it.
     return {"code": code} if code is not None and "__name__" in code else None
@@ -90,16 +90,26 @@ def _command_code() -> Optional[str]:
     if arguments is None:
         with open("/proc/self/cmdline", "rb") as file:
             arguments = [os.fsdecode(argument) for argument in file.read().split(b"\0")[:-1]]
-    for i, argument in enumerate(arguments[1:], 1):
-        if argument == "-c":
-            return arguments[i + 1] if i + 1 < len(arguments) else None
-        if argument.startswith("-") and not argument.startswith("--") and "c" in argument:
-            # Options may be together with it, and the code with both: -Bc CODE, -cCODE.
-            return argument.split("c", 1)[1] or (arguments[i + 1] if i + 1 < len(arguments) else None)
+    rest = iter(arguments[1:])
+    for argument in rest:
+        # Options may stand together, and what belongs to one with it: -Bc CODE, -cCODE, -Xdev.
+        for i, option in enumerate(argument[1:], 2):
+            if option == "c":
+                return argument[i:] or next(rest, "")
+            if option in "WX":
+                if not argument[i:]:
+                    next(rest, "")
+                break
+            if option == "-":
+                break
     return None
 
 
-try:
-    _STARTED_IN = os.getcwd()
-except OSError:  # a directory that is gone
-    _STARTED_IN = "/"
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # a directory that is gone
+        return "/"
+
+
+_STARTED_IN = _working_directory()

@@ -11,6 +11,7 @@ signal that comes elsewhere is dropped.
 
 from __future__ import annotations
 
+import sys
 import time
 from _thread import get_ident
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
@@ -88,8 +89,14 @@ class Loop:
         while True:
             for frame in self._channel.messages():
                 self._task(frame)
-            if not self._channel.fill():
-                return
+            try:
+                if not self._channel.fill():
+                    return
+            except Exception as e:
+                # TimeoutError too is of a signal's handler, for nothing here has a time limit.
+                if isinstance(e, OSError) and not isinstance(e, TimeoutError):
+                    raise
+                sys.excepthook(type(e), e, e.__traceback__)
 
     def _task(self, frame: bytes) -> None:
         try:

@@ -3,9 +3,9 @@
 
 A line leaves as soon as it ends. What has no end yet must leave before the answer of the task that printed it, and
 looking for that must cost nothing where nobody prints: so the buffers set a flag, one byte, that loops look at. The
-streams are made before any code is loaded, since that keeps references to them, and outlive forks: a worker's pipes take
-the place of descriptors 1 and 2 below them. A pipe without a reader, or a descriptor that a function has closed, loses
-what is printed.
+streams are made before any code is loaded, since that keeps references to them, and outlive forks: a worker's pipes
+take the place of descriptors 1 and 2 below them. A pipe without a reader, or a descriptor that a function has closed,
+loses what is printed.
 """
 
 from __future__ import annotations

@@ -92,6 +92,16 @@ def forget_exit_handlers() -> None:
         util._finalizer_registry.clear()
 
 
+def name_process(number: int) -> None:
+    """What multiprocessing.current_process() tells, where it is loaded: many look there for a worker's number, and
+    logging does for %(processName)s."""
+    module = sys.modules.get("multiprocessing.process")
+    if module is not None:
+        current = module.current_process()
+        current._name = f"PoolWorker-{number}"
+        current._identity = (number,)
+
+
 def close_to_children(fd: int) -> None:
     """What this process forks is no worker: it must neither answer in its place nor keep its channel open."""
     open_here = True

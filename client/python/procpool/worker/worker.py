@@ -26,6 +26,7 @@ def run_worker(start: Start, number: int, functions: Optional[Functions], output
     pid = os.getpid()
     status = 0
     context.enter(number - 1)
+    process.name_process(number)
     process.forget_exit_handlers()
     process.close_to_children(CHANNEL_FD)
     os.register_at_fork(before=output.flush)
