@@ -64,5 +64,9 @@ def test_what_is_installed_runs_without_settings(start):
         env = {"PROCPOOL_SOCKET": str(server.path), "PATH": os.environ["PATH"]}
         ppctl = [PREFIX / "bin" / "ppctl", "apply", "demo.inc", "41"]
         assert subprocess.run(ppctl, env=env, check=True, capture_output=True, text=True).stdout == "42\n"
+        # It finds the daemon that was installed with it.
+        ppctl.insert(1, "--private")
+        env = {"PATH": "/nonexistent"}
+        assert subprocess.run(ppctl, env=env, check=True, capture_output=True, text=True).stdout == "42\n"
     finally:
         shutil.rmtree(PREFIX)
