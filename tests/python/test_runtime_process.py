@@ -280,7 +280,7 @@ def who():
 
 def test_a_handler_that_raises_between_tasks_is_only_told(worker):
     worker.apply("work:alarm", 0.01)
-    assert "TimeoutError: late" in worker.error.read(until="late\n")
+    assert "TimeoutError: late" in worker.error.read(until="TimeoutError: late\n")
     assert worker.apply("work:pid") == worker.pid
 
 
