@@ -64,6 +64,9 @@ instance = Callable()
 def cached(): return 1
 @functools.wraps(cached)
 def wrapped(): return 2
+class Proxy:
+    def __getattribute__(self, name): raise RuntimeError("working outside of application context")
+proxy = Proxy()
 """)])
     assert set(spawner.ready()) == {"work:cached", "work:wrapped"}
     spawner.close()

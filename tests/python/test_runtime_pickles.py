@@ -33,6 +33,22 @@ class Silent(Exception):
 class Exiting(Exception):
     def __str__(self): sys.exit(3)
 
+class Foreign(str):
+    def __len__(self): raise ValueError("no length")
+    def encode(self, *args): sys.exit(3)
+    def __getitem__(self, key): raise ValueError("no part")
+
+class Texts(Exception):
+    def __str__(self): return Foreign("text")
+
+class Meta(type):
+    def __getattribute__(cls, name): raise ValueError("no attribute")
+
+class OfMeta(Exception, metaclass=Meta): pass
+
+class Claims(Exception):
+    __class__ = property(lambda self: MemoryError)
+
 class Surrogate(Exception):
     def __str__(self): return chr(0xdc80)
 
@@ -68,6 +84,12 @@ def memory(): raise MemoryError
 def recurse(): return recurse()
 def mutual(n): return [other][0](n)
 def other(n): return mutual(n + 1)
+def chain(n):
+    error = None
+    for i in range(n):
+        following = ValueError("last" if i == n - 1 else "one")
+        following.__context__, error = error, following
+    raise error
 def lock(): return threading.Lock()
 def unprintable(): return Unprintable()
 def quits(): return Quits()
@@ -192,6 +214,19 @@ def test_an_exception_that_cannot_be_printed_is_told(worker, kind):
 
 def test_a_message_of_surrogates_can_be_sent(worker):
     assert worker.apply_error(name("raise_"), "Surrogate")["message"] == "\\udc80"
+
+
+@pytest.mark.parametrize("kind", ["Texts", "OfMeta", "Claims"])
+def test_exceptions_of_strange_classes_are_told(worker, kind):
+    error = worker.apply_error(name("raise_"), kind, "text", pickle=True)
+    assert (error["code"], error["type"]) == ("function-failed", f"__main__.{kind}")
+    assert error["message"] == "text"
+
+
+def test_an_endless_chain_of_exceptions_is_told(worker):
+    error = worker.apply_error(name("chain"), 20000, pickle=True)
+    assert error["type"] == "ValueError" and error["message"] == "last"
+    assert worker.apply(name("same"), 1) == 1
 
 
 @pytest.mark.parametrize("function, args, kind", [("exit", [3], "SystemExit"), ("interrupt", [], "KeyboardInterrupt"),

@@ -21,6 +21,9 @@ def print_by_c(text): ctypes.CDLL(None).printf(b"%s", text.encode()); return Tru
 def close(fd): os.close(fd)
 def close_all(): os.closerange(0, 256)
 def close_stdout(): sys.stdout.close()
+def detach_stdout():
+    import io
+    sys.stdout = io.TextIOWrapper(sys.stdout.detach(), write_through=True)
 def replace_stdout(path): sys.stdout = open(path, "w")
 def exit_(status): os._exit(status)
 def kill_self(number): os.kill(os.getpid(), number); time.sleep(30)
@@ -53,6 +56,13 @@ def by_multiprocessing():
     import multiprocessing
     with multiprocessing.get_context("fork").Pool(2) as pool:
         return pool.map(abs, [-1, -2])
+def context_of_a_child():
+    read, write = os.pipe()
+    if os.fork() == 0:
+        procpool.progress("in vain")
+        os.write(write, repr(context()).encode())
+        os._exit(0)
+    return os.read(read, 4096).decode()
 def by_subprocess(): return subprocess.check_output(["echo", "hi"]).decode()
 def exec_(): os.execvp("sleep", ["sleep", "0"])
 def alarm(seconds):
@@ -134,6 +144,12 @@ def test_a_task_that_closes_its_output_harms_no_other(worker):
     worker.apply("work:close_stdout")
     assert worker.apply_error("work:print_", "x", "")["type"] == "ValueError"
     assert worker.apply("work:pid") == worker.pid
+
+
+def test_a_task_that_detaches_its_output_keeps_what_others_print(worker):
+    worker.apply("work:detach_stdout")
+    worker.apply("work:print_", "x", "")
+    assert worker.output.read() == "x"
 
 
 def test_a_task_that_replaces_its_output_keeps_what_it_replaced(worker, tmp_path):
@@ -241,6 +257,10 @@ def test_what_is_not_written_yet_is_not_printed_by_a_forked_child_too(worker):
     worker.apply("work:fork_and_return")
     worker.end()
     assert worker.output.read() == "x"
+
+
+def test_a_forked_child_knows_whose_it_is_and_has_no_part_in_the_task(worker):
+    assert worker.apply("work:context_of_a_child", attempt=2) == "[0, 71001, 2, False]"
 
 
 def test_multiprocessing_and_subprocess_work_in_a_worker(worker):

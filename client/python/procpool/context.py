@@ -68,6 +68,44 @@ def attach(running: Running) -> None:
     _running = running
 
 
+class _Forked:
+    """In a process that a function has forked: whose it is, and no more; it has no part in the task."""
+
+    def __init__(self, job: int, attempt: int) -> None:
+        self._job = job
+        self._attempt = attempt
+
+    def job(self) -> int:
+        return self._job
+
+    def attempt(self) -> int:
+        return self._attempt
+
+    def stopped(self) -> bool:
+        return False
+
+    def interrupt(self) -> bool:
+        return False
+
+    def progress(self, value: bytes) -> None:
+        pass
+
+
+_forked: Optional[_Forked] = None
+
+
+def before_fork() -> None:
+    """In a worker."""
+    global _forked
+    _forked = _Forked(_running.job(), _running.attempt()) if _running is not None else None
+
+
+def after_fork() -> None:
+    """In its child."""
+    global _running
+    _running = _forked
+
+
 def _on_stop(number: int, frame: Optional[FrameType]) -> None:
     if _running is not None and _running.interrupt():
         raise Stopped("asked to stop")

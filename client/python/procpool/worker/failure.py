@@ -25,6 +25,8 @@ MESSAGE_RESERVE = 4 * 2 * TEXT_CHARACTERS + 4096  #: bytes of an error message b
 NO_PICKLES = ("this pool takes plain values only: a pickle runs code of its sender. "
               "Set `pickle = yes` in the pool's configuration where its callers are trusted so far")
 
+_MAIN = ("__mp_main__", "__main__")  # the second: of functions that came by value
+
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -59,8 +61,7 @@ def describe(exception: BaseException, pickle: bool, message_bytes: int) -> byte
     except Stopped:
         raise
     except BaseException:
-        code = "out-of-memory" if isinstance(exception, MemoryError) else "function-failed"
-        error = {"code": code, "message": "an exception that cannot be described", "type": type_name(type(exception))}
+        error = {"code": _code(exception), "message": "an exception that cannot be described"}
     packed: bytes = msgpack.packb(error)
     return packed
 
@@ -73,7 +74,7 @@ def _describe(exception: BaseException, pickle: bool, message_bytes: int) -> Dic
                 "type": MAYBE_ENCODING_ERROR, "traceback": _traceback(exception.__cause__)}
     if isinstance(exception, NameError):
         _advise(exception)
-    error = {"code": "out-of-memory" if isinstance(exception, MemoryError) else "function-failed",
+    error = {"code": _code(exception),
              "message": bounded(_message(exception)), "type": type_name(type(exception)),
              "traceback": _traceback(exception)}
     # What ends an interpreter must not end the caller's, so it stays here.
@@ -82,6 +83,11 @@ def _describe(exception: BaseException, pickle: bool, message_bytes: int) -> Dic
         if data is not None:
             error["data"] = msgpack.ExtType(codec.EXT_PICKLE, data)
     return error
+
+
+def _code(exception: BaseException) -> str:
+    # Of its true class, whatever it says that its class is.
+    return "out-of-memory" if issubclass(type(exception), MemoryError) else "function-failed"
 
 
 def _pickled(exception: Exception, size_max: int) -> Optional[bytes]:
@@ -101,7 +107,7 @@ def _message(exception: BaseException) -> str:
     if isinstance(exception, SystemExit):
         return f"the function called sys.exit({bounded(_repr(exception.code), REPR_CHARACTERS)})"
     try:
-        return str(exception)
+        return str.__str__(str(exception))  # no subclass of str, whose methods are foreign too
     except Stopped:
         raise
     except BaseException:
@@ -110,7 +116,7 @@ def _message(exception: BaseException) -> str:
 
 def _repr(value: object) -> str:
     try:
-        return repr(value)
+        return str.__str__(repr(value))
     except Stopped:
         raise
     except BaseException as e:
@@ -124,7 +130,12 @@ def _traceback(exception: Optional[BaseException]) -> str:
     frame = exception.__traceback__
     while frame is not None and frame.tb_frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.tb_next
-    return bounded("".join(traceback.format_exception(type(exception), exception, frame)))
+    try:
+        return bounded("".join(traceback.format_exception(type(exception), exception, frame)))
+    except Stopped:
+        raise
+    except BaseException as e:
+        return f"the traceback cannot be shown: {type_name(type(e))}\n"
 
 
 def _last(frame: Optional[TracebackType]) -> Optional[TracebackType]:
@@ -137,7 +148,7 @@ def _advise(exception: NameError) -> None:
     """Says what is meant to those whose main script sets a global under its guard, where no worker comes by."""
     frame = _last(exception.__traceback__)
     missing = re.match(r"name '([^']*)' is not defined", _message(exception))
-    if frame is not None and missing and frame.tb_frame.f_globals.get("__name__") == "__mp_main__":
+    if frame is not None and missing and frame.tb_frame.f_globals.get("__name__") in _MAIN:
         exception.args = (f"name '{missing[1]}' is not defined in the worker. What the main script sets under "
                           "`if __name__ == '__main__'`, or after the pool was made, workers do not have: "
                           "pass it through initargs, or as an argument",)
@@ -145,9 +156,10 @@ def _advise(exception: NameError) -> None:
 
 def type_name(kind: type) -> str:
     """`ValueError`, `work.Failure`: builtins bare, and the main script by the name that its client knows."""
-    module, name = getattr(kind, "__module__", None), getattr(kind, "__qualname__", None)
-    name = name if isinstance(name, str) else "?"
-    if module == "builtins" or not isinstance(module, str):
+    # By type's own descriptors: a metaclass may have others.
+    name = str.__str__(vars(type)["__qualname__"].__get__(kind))
+    module = vars(type)["__module__"].__get__(kind)
+    if type(module) is not str or module == "builtins":
         return _sendable(name)
     return _sendable(f"{'__main__' if module == '__mp_main__' else module}.{name}")
 

@@ -19,6 +19,7 @@ from .. import codec
 from .failure import Refusal
 
 ANY = "*"  #: as a function of `ready`: names that are not listed are looked up by the runtime
+NAME_BYTES_MAX = 256  #: of a function, as PROTOCOL.md has it
 CACHED = 256  #: unpickled callables that are kept
 CACHED_BYTES = 1 << 16  #: of a pickle that is kept
 
@@ -38,6 +39,8 @@ class Functions:
         """What this module defines, for everyone who may call the pool."""
         for key, function in _defined(module):
             name = f"{module.__name__}:{key}"
+            if len(name.encode("utf-8", "replace")) > NAME_BYTES_MAX:
+                continue  # nobody could call it
             self._named[name] = function
             self._docs[name] = _doc(function)
 
@@ -95,13 +98,19 @@ def _defined(module: types.ModuleType) -> Iterator[Tuple[str, Callable[..., Any]
     public = getattr(module, "__all__", None)
     names = [name for name in vars(module) if not name.startswith("_")] if public is None else list(public)
     for key in names:
-        value = vars(module).get(key)
-        home = getattr(value, "__module__", None)
-        own = home == module.__name__ or (
-            public is not None and isinstance(home, str) and home.startswith(f"{module.__name__}."))
-        # Classes are no functions, and instances have no __qualname__; what decorators return has one.
-        if own and callable(value) and not isinstance(value, type) and hasattr(value, "__qualname__"):
+        value: Any = vars(module).get(key)
+        if _is_function_of(value, module.__name__, submodules=public is not None):
             yield key, value
+
+
+def _is_function_of(value: Any, module: str, submodules: bool) -> bool:
+    try:
+        home = getattr(value, "__module__", None)
+        own = home == module or (submodules and isinstance(home, str) and home.startswith(f"{module}."))
+        # Classes are no functions, and instances have no __qualname__; what decorators return has one.
+        return own and callable(value) and not isinstance(value, type) and hasattr(value, "__qualname__")
+    except Exception:  # proxies of what is not there yet raise whatever they like
+        return False
 
 
 def _doc(function: Callable[..., Any]) -> str:

@@ -27,6 +27,13 @@ class _Buffer(io.BufferedWriter):
         self._dirty[0] = 1
         return super().write(data)
 
+    def flush_all(self) -> None:
+        """Never raises."""
+        try:
+            self.flush()
+        except (OSError, ValueError, RuntimeError):
+            pass  # a function has closed it; or a signal's handler has come in the middle of writing
+
 
 class _Descriptor(io.FileIO):
     """A descriptor whose end, a broken pipe, is nobody's error."""
@@ -43,24 +50,21 @@ class Output:
 
     def __init__(self) -> None:
         self.dirty = bytearray(1)
-        sys.stdout = self._stdout = self._stream(1, "strict")
-        sys.stderr = self._stderr = self._stream(2, "backslashreplace")
-        sys.__stdout__, sys.__stderr__ = self._stdout, self._stderr
+        # Text is never kept back above the buffers; and these are there still if a function detaches or replaces it.
+        self._buffers = [_Buffer(_Descriptor(fd, "w", closefd=False), self.dirty) for fd in (1, 2)]
+        sys.stdout = sys.__stdout__ = self._text(0, sys.stdout, "strict")
+        sys.stderr = sys.__stderr__ = self._text(1, sys.stderr, "backslashreplace")
         unbuffer_stdio()
 
-    def _stream(self, fd: int, errors: str) -> io.TextIOWrapper:
-        encoding = getattr(sys.stdout if fd == 1 else sys.stderr, "encoding", None) or "utf-8"
-        buffer = _Buffer(_Descriptor(fd, "w", closefd=False), self.dirty)
-        return io.TextIOWrapper(buffer, encoding, errors, line_buffering=True, write_through=True)
+    def _text(self, buffer: int, stream: Any, errors: str) -> io.TextIOWrapper:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        return io.TextIOWrapper(self._buffers[buffer], encoding, errors, line_buffering=True, write_through=True)
 
     def flush(self) -> None:
         """Writes what is pending; never raises."""
         self.dirty[0] = 0
-        for stream in (self._stdout, self._stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):  # ValueError: a function has closed it
-                pass
+        for buffer in self._buffers:
+            buffer.flush_all()
 
 
 def unbuffer_stdio() -> None:

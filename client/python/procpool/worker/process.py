@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import faulthandler
 import os
 import random
 import signal
@@ -100,6 +101,12 @@ def name_process(number: int) -> None:
         current = module.current_process()
         current._name = f"PoolWorker-{number}"
         current._identity = (number,)
+
+
+def tell_crashes() -> None:
+    """Has a fatal signal print where it hit the code: the end of standard error is told with the lost call."""
+    if not faulthandler.is_enabled():
+        faulthandler.enable(2)
 
 
 def close_to_children(fd: int) -> None:

@@ -30,6 +30,8 @@ def run_worker(start: Start, number: int, functions: Optional[Functions], output
     process.forget_exit_handlers()
     process.close_to_children(CHANNEL_FD)
     os.register_at_fork(before=output.flush)
+    os.register_at_fork(before=context.before_fork, after_in_child=context.after_fork)
+    process.tell_crashes()
     channel = Channel(CHANNEL_FD)
     try:
         try:
