@@ -12,6 +12,8 @@
 
 #define IN_CAPACITY ((size_t)256 << 10)
 #define KEEP_BYTES  ((size_t)1 << 20) /* a buffer that grew beyond this does not stay so */
+/* The socket holds so much, where the system allows it, so that large requests take few turns. */
+#define SOCKET_BYTES (1 << 20)
 
 void link_init(struct link *link, size_t message_max)
 {
@@ -46,7 +48,10 @@ int link_open(struct link *link, size_t message_max)
 		return -ENOMEM;
 	link->in_capacity = IN_CAPACITY;
 	link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	return link->fd < 0 ? -errno : 0;
+	if (link->fd < 0)
+		return -errno;
+	setsockopt(link->fd, SOL_SOCKET, SO_SNDBUF, &(int){SOCKET_BYTES}, sizeof(int));
+	return 0;
 }
 
 /* Whether connect() and send() block; wait_ms bounds the former. */

@@ -22,6 +22,10 @@
 
 #define STATUS_FD (WORKER_FD + 1) /* where the child keeps the pipe until exec closes it */
 
+/* What a channel holds in each direction: a large message takes a sixth of the turns of writer and
+ * reader then. The system may allow less (net.core.wmem_max). */
+#define SOCKET_BYTES (1 << 20)
+
 void process_init(struct process *process)
 {
 	*process = (struct process){.pidfd = -1, .exec_status = -1};
@@ -232,6 +236,8 @@ int process_channel(int *ret_daemon, int *ret_runtime)
 	int fds[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
+	for (int i = 0; i < 2; i++)
+		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &(int){SOCKET_BYTES}, sizeof(int));
 	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0) {
 		int error = errno;
 		close(fds[0]);
