@@ -106,41 +106,50 @@ static int refuse(struct procpool_call *call, enum error_code code, struct procp
 			 call->function, call->settings->value_depth);
 }
 
-static int checked(struct procpool_call *call, struct procpool_value value,
-		   struct procpool_value *ret)
+static int checked(struct procpool_call *call, struct procpool_value value)
 {
 	enum error_code code = check(call, value, ENVELOPE_BYTES);
-	if (code != ERR_NONE)
-		return refuse(call, code, value);
-	*ret = value;
-	return 0;
+	return code != ERR_NONE ? refuse(call, code, value) : 0;
+}
+
+/* The value of a function that has returned one, whatever its source. */
+static int take_value(struct procpool_call *call, struct procpool_value *ret)
+{
+	struct procpool_value value =
+		call->source == CALL_BORROWED
+			? call->borrowed
+			: (struct procpool_value){call->writer.data, call->writer.size};
+	int r = 0;
+	if (call->source == CALL_NIL)
+		value = (struct procpool_value){encoded_nil, sizeof(encoded_nil)};
+	else if (call->source == CALL_SPLIT)
+		r = checked_size(call, value.size + call->borrowed.size);
+	else
+		r = checked(call, value);
+	if (r == 0)
+		*ret = value;
+	return r;
 }
 
 int call_value(struct procpool_call *call, int status, struct procpool_value *ret)
 {
+	const struct procpool_writer *w = &call->writer;
 	if (call->error != ERR_NONE)
 		return -1;
+	if (call->source == CALL_SCALAR && status == 0 && !w->error && w->size <= CALL_KEPT_BYTES) {
+		*ret = (struct procpool_value){w->data, w->size};
+		return 0; /* as most do */
+	}
 	bool written = call->source != CALL_NIL && call->source != CALL_BORROWED;
-	if (written && call->writer.error == ENOMEM)
+	if (written && w->error == ENOMEM)
 		return procpool_fail_memory(call);
-	if (written && call->writer.error)
+	if (written && w->error)
 		return call_fail(call, ERR_TOO_LARGE, NULL,
 				 "%s returned more than 2^32-1 bytes or elements", call->function);
 	if (status != 0)
 		return call_fail(call, ERR_FUNCTION_FAILED, NULL,
 				 "%s failed (%d) without saying why", call->function, status);
-	if (call->source == CALL_NIL) {
-		*ret = (struct procpool_value){encoded_nil, sizeof(encoded_nil)};
-		return 0;
-	}
-	if (call->source == CALL_BORROWED)
-		return checked(call, call->borrowed, ret);
-	*ret = (struct procpool_value){call->writer.data, call->writer.size};
-	if (call->source == CALL_SPLIT)
-		return checked_size(call, ret->size + call->borrowed.size);
-	if (call->source == CALL_SCALAR && ret->size <= CALL_KEPT_BYTES)
-		return 0;
-	return checked(call, *ret, ret);
+	return take_value(call, ret);
 }
 
 static int fail(struct procpool_call *call, enum error_code code, const char *type,
