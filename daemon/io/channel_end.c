@@ -71,9 +71,11 @@ static struct outcome describe(const struct channel *channel)
 	/* The first question is then which program that was. */
 	bool named = is_stranger(channel) && spec->runtime[0];
 	char what[512], advice[2 * 512];
+	/* Whoever has opened a pool may have another daemon that can give it these settings. */
+	bool denied = channel->process.refused && channel->pool->owner;
 	if (channel->reason)
-		return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: %s", spec->name,
-				     channel->reason);
+		return error_outcome(denied ? ERR_DENIED : ERR_INITIALIZER_FAILED, "pool %s: %s",
+				     spec->name, channel->reason);
 	write_what(channel, what, sizeof(what));
 	write_advice(channel, advice, sizeof(advice));
 	return error_outcome(ERR_INITIALIZER_FAILED, "pool %s: its runtime %s%s%s%s%s", spec->name,

@@ -115,6 +115,11 @@ static const char *resource_name(int resource)
 	return name ? name : "a resource";
 }
 
+bool child_was_refused(const struct child_failure *failure)
+{
+	return failure->error != 0 && failure->step != CHILD_PREPARE && failure->step != CHILD_EXEC;
+}
+
 char *child_explain(const struct child_failure *failure, const char *program, const char *cwd)
 {
 	const char *why = strerror(-failure->error);

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "core/process_settings.h"
 
 enum child_step {
@@ -28,6 +30,9 @@ struct child_failure {
 
 /* 0, or a negative errno and which step it was. settings may be NULL: all as the daemon. */
 int child_apply(const struct process_settings *settings, struct child_failure *ret_failure);
+
+/* Whether the system refused what the pool's settings ask for. */
+bool child_was_refused(const struct child_failure *failure);
 
 /* The failure for people, with the program's name and working directory: to be freed; NULL without
  * memory. */

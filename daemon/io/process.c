@@ -176,6 +176,7 @@ int process_exec_error(struct process *process, char **ret_error)
 	    read(process->exec_status, &failure, sizeof(failure)) != sizeof(failure) ||
 	    failure.error == 0)
 		return 0;
+	process->refused = child_was_refused(&failure);
 	*ret_error = child_explain(&failure, process->program, process->cwd);
 	return failure.error;
 }

@@ -28,6 +28,7 @@ struct process {
 	int exec_status; /* owned, read end of the pipe that tells why exec failed; -1: known */
 	char *program;   /* owned */
 	char *cwd;       /* owned; NULL: the daemon's */
+	bool refused;    /* process_exec_error() found that the system refuses its settings */
 };
 
 /* What to start. All borrowed. */

@@ -130,8 +130,18 @@ def test_a_pool_that_cannot_load_says_why_and_leaves_nothing(server, client):
     assert error["code"] == "initializer-failed" and "cannot start /nonexistent/runtime" in error["message"]
     error = client.error("open", {"runtime": [PYTHON, "-c", "raise SystemExit(7)"]})
     assert error["code"] == "initializer-failed" and "status 7" in error["message"]
-    error = client.error("open", {"modules": [PROBE], "cwd": "/nonexistent"})
-    assert error["code"] == "initializer-failed" and "/nonexistent" in error["message"]
+    nothing_left(server, client, before)
+
+
+@pytest.mark.parametrize("settings, reason", [
+    ({"cwd": "/nonexistent/place"}, "cannot change to directory /nonexistent/place: No such file or directory"),
+    ({"rlimits": {"nofile": 2**30}}, "cannot set the limit of open files: Operation not permitted"),
+    ({"affinity": [1023]}, "to its processors: Invalid argument"),
+])
+def test_what_the_system_does_not_grant_is_denied(server, client, settings, reason):
+    before = set(descendants(server.pid))
+    error = client.error("open", {"modules": ["demo"], "workers": 1, **settings})
+    assert error["code"] == "denied" and reason in error["message"]
     nothing_left(server, client, before)
 
 
