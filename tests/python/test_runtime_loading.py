@@ -2,10 +2,11 @@
 """The Python runtime loads a pool's modules and its client's main module, once, and workers have what was loaded."""
 
 import os
+import subprocess
 import sys
 
 import pytest
-from runtime_driver import INTERPRETER, SEARCH_PATH, Spawner, module, pickled
+from runtime_driver import INTERPRETER, MAIN, SEARCH_PATH, Spawner, module, pickled
 
 COUNTING = "import os\nLOADED_BY = os.getpid()\ndef loaded_by(): return LOADED_BY\n"
 
@@ -34,6 +35,16 @@ def test_a_module_may_be_a_name_that_is_imported_from_the_working_directory(tmp_
     spawner = Spawner(modules=["package"], program=program, cwd=tmp_path)
     assert list(spawner.ready()) == ["package:f"]
     assert spawner.fork().ready().apply("package:f") == 1
+    spawner.close()
+
+
+@pytest.mark.parametrize("options", [[], ["-I"], ["-E", "-s"]])
+def test_the_program_leaves_the_search_path_as_it_is(tmp_path, options):
+    path = module(tmp_path, "work", "import sys\nPATH = list(sys.path)\ndef path(): return PATH\n")
+    spawner = Spawner(modules=[path], program=[INTERPRETER, *options, str(MAIN)])
+    tell = [INTERPRETER, *options, "-c", "import sys; print(*sys.path[not sys.flags.isolated:], sep='\\n')"]
+    expected = subprocess.run(tell, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert spawner.worker().apply("work:path") == [*expected, str(tmp_path)]
     spawner.close()
 
 

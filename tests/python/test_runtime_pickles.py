@@ -4,6 +4,8 @@
 import functools
 import operator
 import pickle
+import sys
+import time
 
 import pytest
 from procpool import codec
@@ -82,6 +84,14 @@ def interrupt(): raise KeyboardInterrupt
 def generator_exit(): raise GeneratorExit("x")
 def memory(): raise MemoryError
 def recurse(): return recurse()
+def recurse_far():
+    sys.setrecursionlimit(300_000)
+    def f(n):
+        return f(n + 1) if n < 200_000 else 1 / 0
+    try:
+        return f(0)
+    finally:
+        sys.setrecursionlimit(1000)
 def mutual(n): return [other][0](n)
 def other(n): return mutual(n + 1)
 def chain(n):
@@ -250,6 +260,14 @@ def test_endless_recursion_is_an_error_like_others(worker):
     assert error["type"] == "RecursionError" and len(error["traceback"]) < 10000
     error = worker.apply_error(name("mutual"), 1, pickle=True)
     assert error["type"] == "RecursionError" and len(error["traceback"]) < 70000
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="deep recursion takes the stack of C there")
+def test_the_traceback_of_a_deep_recursion_takes_no_time(worker):
+    begin = time.monotonic()
+    error = worker.apply_error(name("recurse_far"))
+    assert error["type"] == "ZeroDivisionError" and len(error["traceback"]) < 10000
+    assert time.monotonic() - begin < 10
 
 
 def test_the_texts_of_an_error_are_bounded(worker):

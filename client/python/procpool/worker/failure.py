@@ -20,6 +20,7 @@ from ..context import Stopped
 from ..errors import MAYBE_ENCODING_ERROR
 
 TEXT_CHARACTERS = 65536  #: of a message, a traceback: what is longer loses its middle
+FRAMES = 1000  #: of a traceback, the innermost; as many as Python allows unless told otherwise
 REPR_CHARACTERS = 2048  #: of a value that could not be sent
 MESSAGE_RESERVE = 4 * 2 * TEXT_CHARACTERS + 4096  #: bytes of an error message beside `data`, at most
 NO_PICKLES = ("this pool takes plain values only: a pickle runs code of its sender. "
@@ -131,7 +132,7 @@ def _traceback(exception: Optional[BaseException]) -> str:
     while frame is not None and frame.tb_frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.tb_next
     try:
-        return bounded("".join(traceback.format_exception(type(exception), exception, frame)))
+        return bounded("".join(traceback.format_exception(type(exception), exception, frame, limit=-FRAMES)))
     except Stopped:
         raise
     except BaseException as e:
