@@ -8,6 +8,7 @@ import socket
 import struct
 from typing import Iterator, Optional
 
+SEND_BYTES = 1 << 20  # that a socket holds of what the daemon has not read: a large message in few pieces
 SYSTEM = "/run/procpool/procpoold.sock"
 
 _UCRED = struct.Struct("iII")  # pid, uid, gid: what SO_PEERCRED gives
@@ -29,12 +30,13 @@ def candidates() -> Iterator[str]:
 def connect(address: Optional[str] = None) -> socket.socket:
     """A socket connected to the daemon at this path, or at the first of candidates() where one listens.
 
-    FileNotFoundError or ConnectionRefusedError, with the path, where none does; PermissionError where one may not be used.
+    FileNotFoundError or ConnectionRefusedError, with the path, where none does; PermissionError where it is not for us.
     """
     failure: Optional[OSError] = None
     for path in [address] if address is not None else candidates():
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
             sock.connect(path)
             return sock
         except OSError as e:

@@ -28,6 +28,7 @@ import msgpack
 
 EXT_PICKLE = 80  #: ext type of a pickle
 LARGE_BYTES = 1 << 16  #: buffers from this size on are not copied
+MAX_ELEMENTS = 1 << 25  #: of one array or map that comes: a list is made for as many as are declared
 
 Buffer = Union[bytes, bytearray, memoryview]
 Packed = Union[bytes, List[Buffer]]
@@ -49,7 +50,8 @@ class Pickled:
         return f"<Pickled, {len(self.data)} bytes>"
 
 
-def _ext_hook(code: int, data: bytes) -> Any:
+def ext_hook(code: int, data: bytes) -> Any:
+    """What an ext value is unpacked to."""
     return Pickled(data) if code == EXT_PICKLE else msgpack.ExtType(code, data)
 
 
@@ -73,14 +75,16 @@ UNPACKING: Dict[str, Any] = {
     "raw": False,
     "strict_map_key": False,
     "unicode_errors": "surrogateescape",
-    "ext_hook": _ext_hook,
+    "ext_hook": ext_hook,
     "object_pairs_hook": _map_hook,
 }
 
 
-def unpacker(max_bytes: int) -> Any:
+def unpacker(max_bytes: int, hook: Callable[[int, bytes], Any] = ext_hook) -> Any:
     """A msgpack.Unpacker for a stream of messages of at most so many bytes each."""
-    return msgpack.Unpacker(max_buffer_size=max_bytes, read_size=min(max_bytes, 1 << 16), **UNPACKING)
+    elements = min(max_bytes, MAX_ELEMENTS)
+    return msgpack.Unpacker(max_buffer_size=max_bytes, max_array_len=elements, max_map_len=elements,
+                            **{**UNPACKING, "ext_hook": hook})  # fmt: skip
 
 
 def unpackb(data: Buffer) -> Any:

@@ -13,12 +13,12 @@ own thread.
     call.wait(1.0) and call.result()                               # True when it has ended; 42, or the error raised
     connection.submit(m, done=print)                               # print(call) in the connection's callback thread
 
-What stands for a request under way:
+What stands for a request under way (pending.py):
 
 `Call`  one that the response ends. Ever so many may be submitted: a *lane* (one per pool) has at most WINDOW of them
         under way, so that no limit of the daemon is met, and holds back the others in the order in which they came.
-        `apply` is the method for apply_async, too: half the traffic, and nothing is kept in the daemon. Only what
-        outlives the session, or whose job id must be known, needs the method `apply_async`.
+        `apply` is the method for what is asynchronous, too: half the traffic, and nothing is kept in the daemon. Only
+        what outlives the session, or whose job id must be known, needs the method `apply_async`.
 `Job`   one that is answered with a job id and ended by the push `result` (apply_async, map_async). A streamed map's
         elements come before that, in *runs*: `next_run()` takes them from any thread, `runs` has those that came.
 
@@ -30,97 +30,71 @@ result that follows it is given to anybody: it is called by a thread that waits,
 
 When the connection ends, each call under way has the error ConnectionLost; where the daemon gave a reason (push
 `error`), that error. Nothing is sent twice. A child of fork() finds the connection closed, and its parent's goes on.
+
+Who reads
+---------
+Of the threads that wait, one reads (it has the *role*) and ends the calls of all; the others sleep on locks of their
+own. When its own call has ended, it wakes one of them to go on. So a thread alone that calls needs no other thread, and
+no switch to one. While nobody waits but something may come (callbacks, outputs, the answers to what was submitted), the
+*attendant*, a thread of the connection's own, looks at the socket. Where others read all the time it only wakes up
+now and then to see whether they still do, and sends what was left unsent.
+
+What may be interrupted at any point (Ctrl-C) is in receiver.py and sender.py; here the rule is that each message's
+effect is in place before the message is taken out of the inbox, and may be repeated without harm. Locks are held by
+`with`, or are RLocks, whose owner can be asked for, and are given back in two nested places, of which an interruption
+can hit one.
 """
 
 from __future__ import annotations
 
+import os
+import queue
+import select
+import socket
+import struct
+import threading
+import time
+import weakref
+from collections import deque
+from itertools import count
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from .codec import Packed
+import msgpack
 
-WINDOW = 2048  #: requests of a lane that are under way at most
-WINDOW_BYTES = 32 << 20  #: the same in bytes; one larger request goes alone
+from . import address as addresses
+from ._version import VERSION
+from .codec import Buffer, Packed, array_header, concat
+from .errors import ConnectionLost, Error, from_wire
+from .pending import WINDOW, WINDOW_BYTES, Call, Job, Lane, Listener, Loads, Subject, as_exception
+from .receiver import Ended, Receiver, Violation
+from .sender import Sender
+
+__all__ = ["WINDOW", "WINDOW_BYTES", "Call", "Connection", "Job", "Lane", "Listener", "message", "pack"]
+
+_HEAD = b"\x94\x00\xce"  # of a request: [0, a msgid of 32 bits, …
+_FIRST_MSGID = 1 << 16  # so that every msgid has 32 bits
+_AT_ONCE = 16  # so many calls of a lane are sent when they are submitted; more are sent together
+_TOGETHER = 64  # frames, or
+_TOGETHER_BYTES = 1 << 15
+_PUMP = 256  # held back until the submitter reads
+_TICK = 0.002  # seconds between the looks of the attendant while others read
+_MESSAGE_BYTES = 1 << 28  # until hello has told
+_DONTWAIT = (socket.MSG_DONTWAIT,)
+
+OutputHandler = Callable[[str, int, str, bytes], object]
 
 
 def pack(value: Any) -> bytes:
     """A plain value for a request: names, options, ids."""
-    raise NotImplementedError
+    return bytes(msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape"))
 
 
 def message(method: str, *params: Packed) -> Packed:
     """A request without its msgid, from packed params: what `call` and `submit` take, any number of times."""
-    raise NotImplementedError
+    return concat(pack(method) + array_header(len(params)), *params)
 
 
-class Lane:
-    """Requests that are held back together; see Call. Of one connection, made by Connection.lane()."""
-
-    def wait(self, timeout: Optional[float] = None) -> bool:
-        """Waits until nothing of it is held back or under way, callbacks included; whether that is so. For join()."""
-        raise NotImplementedError
-
-    def cancel(self) -> None:
-        """Cancels all that is held back or under way, without waiting for answers. For the end of a pool's object."""
-        raise NotImplementedError
-
-
-class Call:
-    """A request under way. Any thread may wait for it.
-
-    ended    bool: the answer has come, and `done` has run
-    error    what came as the error: None, a map (see errors.from_wire), or an Exception of the connection's own
-    value    what came as the result; pickles in it are Pickled
-    failure  the exception that `done` raised, or None
-    """
-
-    ended: bool
-    error: Any
-    value: Any
-    failure: Optional[BaseException]
-
-    def wait(self, timeout: Optional[float] = None) -> bool:
-        """Waits until it has ended, at most so many seconds; whether it has. With 0 only looks, and costs little."""
-        raise NotImplementedError
-
-    def result(self, loads: Optional[Callable[[Any], Any]] = None) -> Any:
-        """Waits for the end and returns `value`, or raises errors.from_wire(error, loads), a new object each time."""
-        raise NotImplementedError
-
-    def cancel(self) -> Dict[str, Any]:
-        """Cancels it: what the method `cancel` answers. One that was held back ends at once, without the daemon."""
-        raise NotImplementedError
-
-
-class Job(Call):
-    """A request answered with a job id, and ended by the push `result`.
-
-    meta  map {pool, function, waited, ran} of the push, or None
-    runs  deque of (first, outcomes, bare) that came and were not taken yet: outcomes are those of the elements first,
-          first + 1, …: values where bare is true (push `values`), else pairs [error, value] (push `items`)
-    """
-
-    meta: Optional[Dict[str, Any]]
-    runs: Deque[Tuple[int, List[Any], bool]]
-
-    def id(self, timeout: Optional[float] = None) -> int:
-        """The job's id; waits for the answer. Raises its error, or NotReady after so many seconds."""
-        raise NotImplementedError
-
-    def next_run(self, timeout: Optional[float] = None) -> Optional[Tuple[int, List[Any], bool]]:
-        """The next of `runs`; None when all have been taken and the job has ended. NotReady after so many seconds."""
-        raise NotImplementedError
-
-
-class Listener:
-    """Pushes for those who subscribed: `event`, and `result` of jobs that are not this connection's own."""
-
-    def next(self, timeout: Optional[float] = None) -> Optional[Tuple[str, List[Any]]]:
-        """(name, params) of the next push; None when it or the connection is closed. NotReady after so many seconds."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """No more of them; who waits in next() gets None."""
-        raise NotImplementedError
+_PING = pack("ping") + pack([])
 
 
 class Connection:
@@ -133,33 +107,121 @@ class Connection:
     closed     bool
     """
 
-    hello: Dict[str, Any]
-    uid: int
-    address: str
-    on_output: Optional[Callable[[str, int, str, bytes], None]]
-    closed: bool
+    def __init__(self, sock: socket.socket, path: str = "") -> None:
+        """For a socket that is connected; `connect` is what users call."""
+        self.address = path
+        self.hello: Dict[str, Any] = {}
+        self.uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+        self._on_output: Optional[OutputHandler] = None
+        self._sock = sock
+        sock.setblocking(True)
+        self._start()
+        _connections.add(self)
+
+    def _start(self) -> None:
+        sock = self._sock
+        self._receiver = Receiver(sock, _MESSAGE_BYTES)
+        self._sender = Sender(sock, self._read_while_sending)
+        self._frames = self._sender.frames
+        self._lock = threading.RLock()  # of what submitters write
+        self._msgids = count(_FIRST_MSGID)
+        self._calls: Dict[int, Call] = {}
+        self._jobs: Dict[int, Job] = {}
+        self._listeners: List[Listener] = []
+        self._holding: List[Lane] = []  # lanes that hold calls back
+        self._default_lane = Lane()
+        self._broken: Optional[Exception] = None  # why it ended
+        # Who reads
+        self._role: Any = threading.RLock()
+        self._leading = False  # a hint: somebody has the role
+        self._followers: Dict[Any, None] = {}  # locks of those who could have it
+        # The attendant
+        self._attendant: Optional[threading.Thread] = None
+        self._nap = threading.Lock()  # it sleeps here
+        self._nap.acquire()
+        self._asleep = self._watching = False
+        self._sends = self._reads = 0  # grow with whatever is submitted, and read
+        # Callbacks
+        self._callbacks: queue.SimpleQueue[Optional[Call]] = queue.SimpleQueue()
+        self._caller: Optional[threading.Thread] = None  # runs them
+        # Outputs
+        self._outputs: Deque[List[Any]] = deque()
+        self._print_lock = threading.RLock()
+        self._printing = False
 
     @classmethod
     def connect(cls, address: Optional[str] = None, name: str = "python") -> Connection:
         """Connects (see address.py) and says hello as `name`. OSError where nobody listens; Error if refused."""
-        raise NotImplementedError
+        sock = addresses.connect(address)
+        try:
+            connection = cls(sock, sock.getpeername())
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            connection.hello = connection.request("hello", {"client": name, "version": VERSION})
+            limit = connection.hello["limits"]["message_bytes"]
+            connection._receiver.set_limit(int(limit))
+        except (KeyError, TypeError, ValueError):
+            connection.close()
+            raise ConnectionLost(f"what answers at {connection.address} is no procpoold") from None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"session {self.hello.get('session')}"
+        return f"<procpool.Connection to {self.address}, {state}>"
+
+    @property
+    def closed(self) -> bool:
+        return self._broken is not None
+
+    @property
+    def on_output(self) -> Optional[OutputHandler]:
+        return self._on_output
+
+    @on_output.setter
+    def on_output(self, handler: Optional[OutputHandler]) -> None:
+        self._on_output = handler
+        if handler is not None:
+            self._attend_soon()
+
+    def fileno(self) -> int:
+        """The socket's descriptor, to be watched for input; -1 when it is closed. See look()."""
+        return self._sock.fileno()
+
+    # Requests
 
     def lane(self) -> Lane:
         """A new lane: one for each pool that is called."""
-        raise NotImplementedError
+        return Lane()
 
     def request(self, method: str, *params: Any) -> Any:
         """One request of plain params and its result; raises its error."""
-        raise NotImplementedError
+        return self.call(pack(method) + pack(params))
 
-    def call(self, message: Packed, loads: Optional[Callable[[Any], Any]] = None) -> Any:
+    def call(self, message: Packed, loads: Optional[Loads] = None) -> Any:
         """Sends and waits. A lane does not hold it back. Interrupted (Ctrl-C), it cancels what it began."""
-        raise NotImplementedError
+        call = Call(self, None, None)
+        try:
+            self._begin(call, message)
+            self._sender.flush()
+            self.wait_for(call, None)
+        except BaseException:
+            self._abandon(call, message)
+            raise
+        if call.error is not None:
+            raise as_exception(call.error, loads)
+        return call.value
 
     def submit(self, message: Packed, lane: Optional[Lane] = None,
                done: Optional[Callable[[Call], object]] = None) -> Call:  # fmt: skip
         """Sends, or holds back. Raises ConnectionLost where the connection has ended already."""
-        raise NotImplementedError
+        call = Call(self, lane or self._default_lane, done)
+        self._submit(call, message)
+        return call
 
     def submit_job(self, message: Packed, lane: Optional[Lane] = None,
                    done: Optional[Callable[[Job], object]] = None,
@@ -167,25 +229,623 @@ class Connection:
                    on_end: Optional[Callable[[Job], object]] = None) -> Job:  # fmt: skip
         """The same for the methods apply_async and map_async; `done` is called when the job has ended.
 
-        A map that goes as several jobs, and an imap, want what arrives of all of them in one order: `on_run` is given the
-        runs instead of `runs`, `on_end` the job that has ended, whatever its outcome, before `done`. Both
-        are called in the thread that receives, and neither block nor raise; they may submit. Who waits for what they
-        note does so by wait_for().
+        on_run  is given the runs, instead of `runs`
+        on_end  is called with the job that has ended, whatever its outcome, before `done`
+
+        Both are called in the thread that reads, so they return at once and raise nothing; they may submit. Where they
+        were interrupted (Ctrl-C) they are called again with the same. Who waits for what they note uses changed().
         """
-        raise NotImplementedError
+        job = Job(self, lane or self._default_lane, done)
+        job.on_run, job.on_end = on_run, on_end
+        self._submit(job, message)
+        return job
 
-    def wait_for(self, ready: Callable[[], bool], timeout: Optional[float] = None) -> bool:
-        """Waits until ready(), which is asked after what has come was handled; whether it is. False too when closed."""
-        raise NotImplementedError
+    def post(self, function: Callable[[], object]) -> Call:
+        """Runs it in the callback thread, after the callbacks of what has ended before; the Call ends with it."""
+        call = Call(self, None, lambda _: function())
+        call.came = True
+        if self._caller is None:
+            self._start_caller()
+        self._callbacks.put(call)
+        return call
 
-    def post(self, done: Callable[[], object]) -> None:
-        """Runs it in the callback thread, after what was to be called before: the callback of what was never sent."""
-        raise NotImplementedError
+    def of_lane(self, lane: Lane) -> List[Call]:
+        """What is under way, or held back, of a lane."""
+        return [call for call in [*self._calls.values(), *self._jobs.values()] if call.lane is lane]
+
+    def _submit(self, call: Call, message: Packed) -> None:
+        if call.done is not None and self._caller is None:
+            self._start_caller()
+        self._begin(call, message)
+        frames, lane = self._frames, call.lane
+        assert lane is not None
+        if call.frame:
+            if len(lane.held) % _PUMP == 0:
+                self.look()
+            if not self._asleep:
+                return
+        elif self._watching or lane.begun - lane.finished <= _AT_ONCE or len(frames) >= _TOGETHER or (
+                call.size >= _TOGETHER_BYTES):  # fmt: skip
+            self._sends += 1
+            self._sender.flush()
+        if self._asleep or self._attendant is None:
+            self._attend_soon()
+
+    def _begin(self, call: Call, message: Packed) -> None:
+        """Registers it, and puts its frame where it will be sent, or held back."""
+        lane = call.lane
+        with self._lock:
+            if self._broken is not None:
+                raise as_exception(self._broken)
+            msgid = next(self._msgids)
+            if msgid >= 1 << 32:
+                self._msgids = count(_FIRST_MSGID)
+                msgid = next(self._msgids)
+            head = _HEAD + msgid.to_bytes(4, "big")
+            pieces: Tuple[Buffer, ...] = (head + message,) if type(message) is bytes else (head, *message)
+            call.msgid = msgid
+            if lane is None:
+                self._calls[msgid] = call
+                self._frames += pieces
+                return
+            size = sum(map(len, pieces))
+            call.size = size
+            if lane.held or not lane.has_room(size):
+                call.frame = pieces
+                if lane not in self._holding:
+                    self._holding.append(lane)
+                self._calls[msgid] = call
+                lane.held += (call,)
+            else:
+                lane.begun += 1
+                lane.begun_bytes += size
+                self._calls[msgid] = call
+                self._frames += pieces
+
+    def _refill(self) -> None:
+        """Sends on what was held back, as far as there is room again."""
+        with self._lock:
+            for lane in self._holding[:]:
+                held = lane.held
+                while held:
+                    call = held[0]
+                    size = call.size
+                    if call.came:
+                        del held[0]
+                    elif lane.has_room(size):
+                        # No call in between: it is sent once.
+                        self._frames += call.frame
+                        call.frame = ()
+                        lane.begun += 1
+                        lane.begun_bytes += size
+                        del held[0]
+                    else:
+                        break
+                if not held:
+                    self._holding.remove(lane)
+        self._sender.flush()
+
+    def drop(self, call: Call) -> bool:
+        """Cancels a call that is still held back; whether it was."""
+        with self._lock:
+            if not call.frame or call.came:
+                return False
+            call.error = {"code": "cancelled", "message": "it was cancelled before it was sent"}
+            call.came = True  # from here on it is not sent
+            call.frame = ()
+            self._calls.pop(call.msgid, None)
+        self._ended(call)
+        self._nudge()
+        return True
+
+    def changed(self, subject: Subject) -> None:
+        """Something has happened to it without anything having been read: who waits for it looks again."""
+        subject.version += 1
+        if subject.waiters:
+            self._wake(subject)
+        self._nudge()
+
+    def _nudge(self) -> None:
+        """Lets the thread that reads look at what it waits for, perhaps for nothing else: an answer makes it."""
+        if self._leading and not self._role._is_owned() and self._broken is None:
+            self._begin(Call(self, None, None), _PING)
+            self._sender.flush(wait=False)
+            if self._sender.pending:
+                self._attend_soon()
+
+    def _abandon(self, call: Call, message: Packed) -> None:
+        """Nobody waits for it any more."""
+        first = message if isinstance(message, bytes) else message[0]
+        if call.came or self._broken is not None or not bytes(first[:6]).startswith((b"\xa5apply", b"\xa3map")):
+            return
+        cancel = Call(self, None, None)
+        self._begin(cancel, pack("cancel") + pack([{"request": call.msgid}]))
+        self._sender.flush(wait=False)
+        if self._sender.pending:
+            self._attend_soon()
 
     def listen(self) -> Listener:
         """From now on all pushes for subscribers; the caller subscribes, and closes it."""
-        raise NotImplementedError
+        listener = Listener(self)
+        with self._lock:
+            if self._broken is not None:
+                raise as_exception(self._broken)
+            self._listeners = [*self._listeners, listener]
+        self._attend_soon()
+        return listener
+
+    def forget(self, listener: Listener) -> None:
+        """The end of a listener."""
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each is not listener]
+        self._ended(listener)
+        self._nudge()
+
+    # Waiting
+
+    def wait_for(self, call: Call, timeout: Optional[float]) -> bool:
+        """See Call.wait."""
+        if not call.ended:
+            if timeout is None:
+                deadline = None
+            elif timeout > 0:
+                deadline = time.monotonic() + timeout
+            else:
+                self.look()
+                if not call.ended:
+                    return False
+            while not call.ended:
+                seen = call.version
+                if call.ended or call.came and threading.current_thread() is self._caller:
+                    break  # a callback that waits for a call whose own callback comes after it
+                if not self.wait_change(call, seen, deadline) and not call.ended:
+                    return False
+        if self._outputs or self._printing:
+            self.print_outputs()
+        return True
+
+    def wait_change(self, subject: Subject, seen: int, deadline: Optional[float]) -> bool:
+        """Waits until subject.version is another than `seen`; False when the deadline (monotonic) has passed."""
+        if self._sender.pending:
+            self._sender.flush()
+        role = self._role
+        nested = role._is_owned()
+        waiter: Any = None
+        try:
+            try:
+                while subject.version == seen:
+                    if not subject.came and (nested or role.acquire(False)):
+                        if not self._lead(subject, seen, deadline):
+                            break
+                    elif waiter is None:
+                        waiter = threading.Lock()
+                        waiter.acquire()
+                        self._follow(subject, waiter)
+                    elif deadline is None:
+                        waiter.acquire()
+                    elif not waiter.acquire(timeout=max(0, deadline - time.monotonic())):
+                        break
+            finally:
+                self._step_down(subject, waiter, nested)
+        except BaseException:
+            self._step_down(subject, waiter, nested)
+            raise
+        return subject.version != seen
+
+    def look(self) -> None:
+        """Sends what is to be sent, and reads what has come, if that is no other thread's affair. Does not wait."""
+        if self._sender.pending:
+            self._sender.flush(wait=False)
+        self._read_now()
+
+    def _read_now(self) -> bool:
+        """Reads what has come. False where another thread reads."""
+        role = self._role
+        nested = role._is_owned()
+        try:
+            try:
+                if not nested and not role.acquire(False):
+                    return False
+                self._take(_DONTWAIT)
+            except BlockingIOError:
+                pass
+            finally:
+                self._step_down(None, None, nested)
+        except BaseException:
+            self._step_down(None, None, nested)
+            raise
+        return True
+
+    _read_while_sending = _read_now
+
+    def _lead(self, subject: Subject, seen: int, deadline: Optional[float]) -> bool:
+        """Reads until subject.version is another than `seen`; False when the deadline has passed."""
+        self._leading = True
+        while subject.version == seen:
+            if deadline is None:
+                self._take()
+            else:
+                try:
+                    self._take(_DONTWAIT)
+                except BlockingIOError:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        return False
+                    _await_input(self._sock, left * 1000)
+            if self._outputs:
+                self.print_outputs()
+        return True
+
+    def _follow(self, subject: Subject, waiter: Any) -> None:
+        with self._lock:
+            if subject.waiters is None:
+                subject.waiters = []
+            subject.waiters.append(waiter)
+            if not subject.came:
+                self._followers[waiter] = None
+
+    def _step_down(self, subject: Optional[Subject], waiter: Any, nested: bool) -> None:
+        """Gives back the role, if we have it, and sees to it that somebody reads."""
+        if nested:
+            return
+        if self._role._is_owned():
+            self._leading = False
+            self._role.release()
+        if waiter is not None and subject is not None:
+            with self._lock:
+                self._followers.pop(waiter, None)
+                if subject.waiters and waiter in subject.waiters:
+                    subject.waiters.remove(waiter)
+        if not self._leading:
+            if self._followers:
+                for each in list(self._followers)[:1]:
+                    _release(each)
+            elif self._asleep and self._wanted():
+                self._attend_soon()
+
+    # Reading: all of this in the thread that has the role
+
+    def _take(self, flags: Tuple[int, ...] = ()) -> None:
+        """Reads once, or goes on where that was interrupted, and deals with what came. BlockingIOError as receive()."""
+        receiver = self._receiver
+        try:
+            if not receiver.inbox or receiver.pending:
+                receiver.receive(flags)
+                self._reads += 1
+            self._dispatch()
+        except Ended:
+            receiver.discard()
+            self._end(ConnectionLost("the daemon closed the connection; what became of the calls is unknown"))
+        except _Told as e:
+            self._end(e.error)
+        except Violation as e:
+            receiver.discard()
+            self._end(ConnectionLost(f"the connection was closed: {e}; what became of the calls is unknown"))
+        except OSError as e:
+            if e.errno is None or isinstance(e, BlockingIOError):
+                raise
+            self._end(ConnectionLost(f"the connection was lost: {e.strerror}; what became of the calls is unknown"))
+
+    def _dispatch(self) -> None:
+        inbox, calls = self._receiver.inbox, self._calls
+        while inbox:
+            entry = inbox[0]
+            message = entry[0]
+            if type(message) is not list:
+                raise Violation("it sent what is no message")
+            if len(message) == 4 and message[0] == 1:
+                msgid = message[1]
+                call = calls.get(msgid) if type(msgid) is int else None
+                if call is not None:
+                    error = message[2]
+                    if error is None and type(call) is Job:
+                        self._answered(call, message[3])
+                    else:
+                        call.error = error
+                        call.value = message[3]
+                        self._ended(call)
+                        lane = call.lane
+                        # No call from here to the end: it is counted once.
+                        if lane is not None and msgid in calls:
+                            lane.finished += 1
+                            lane.finished_bytes += call.size
+                    if msgid in calls:
+                        del calls[msgid]
+            elif len(message) == 3 and message[0] == 2 and type(message[2]) is list:
+                self._push(message)
+            else:
+                raise Violation("it sent what is no message")
+            if inbox and inbox[0] is entry:
+                del inbox[0]
+        if self._holding:
+            self._refill()
+
+    def _ended(self, subject: Subject) -> None:
+        """Nothing more comes for it. May be repeated."""
+        subject.came = True
+        if type(subject) is Job and subject.on_end is not None:
+            subject.on_end(subject)
+        if isinstance(subject, Call):
+            if subject.done is None:
+                subject.ended = True
+            elif not subject.ended:
+                self._callbacks.put(subject)
+        subject.version += 1
+        if subject.waiters:
+            self._wake(subject)
+
+    def _answered(self, job: Job, number: Any) -> None:
+        """A job's id has come."""
+        if type(number) is not int:
+            raise Violation("a job's id is no integer")
+        job.job = number
+        self._jobs[number] = job
+        job.version += 1
+        if job.waiters:
+            self._wake(job)
+
+    @staticmethod
+    def _wake(subject: Subject) -> None:
+        for waiter in list(subject.waiters or ()):
+            _release(waiter)
+
+    def _push(self, message: List[Any]) -> None:
+        name, params = message[1], message[2]
+        if name in ("items", "values"):
+            self._run(message)
+        elif name == "result":
+            self._result(message)
+        elif name == "output" and len(params) == 4 and self._on_output is not None:
+            if message[0] == 2:
+                self._outputs += (params,)
+                message[0] = None  # done, also if it comes here again
+        elif name == "error" and params:
+            raise _Told(from_wire(params[0]))
+        elif name == "event":
+            self._tell_listeners(message)
+
+    def _run(self, message: List[Any]) -> None:
+        name, params = message[1], message[2]
+        if len(params) != 3 or type(params[0]) is not int or type(params[1]) is not int or type(params[2]) is not list:
+            raise Violation(f"a push {name} is not of its form")
+        job = self._jobs.get(params[0])
+        if job is None:
+            return
+        run = (params[1], params[2], name == "values")
+        if message[0] == 2:
+            if job.on_run is not None:
+                job.on_run(job, *run)
+            else:
+                job.runs += (run,)
+            job.version += 1
+            message[0] = None
+        if job.waiters:
+            self._wake(job)
+
+    def _result(self, message: List[Any]) -> None:
+        params = message[2]
+        if len(params) != 4 or type(params[0]) is not int:
+            raise Violation("a push result is not of its form")
+        number, error, value, meta = params
+        job = self._jobs.get(number)
+        if job is not None:
+            job.error = error
+            job.value = value
+            job.meta = meta
+            self._ended(job)
+            lane = job.lane
+            if lane is not None and number in self._jobs:
+                lane.finished += 1
+                lane.finished_bytes += job.size
+            if number in self._jobs:
+                del self._jobs[number]
+        self._tell_listeners(message)
+
+    def _tell_listeners(self, message: List[Any]) -> None:
+        for listener in self._listeners:
+            push = (message[1], message[2])
+            if listener.last is not message:
+                listener.last = message
+                listener.pushes += (push,)
+                listener.version += 1
+            if listener.waiters:
+                self._wake(listener)
+
+    # What is printed
+
+    def print_outputs(self) -> None:
+        """Hands on what pools have printed, before the caller shows what came after it."""
+        if not self._outputs and not self._printing:
+            return
+        with self._print_lock:
+            self._printing = True
+            try:
+                while self._outputs:
+                    params = self._outputs.popleft()
+                    if self._on_output is not None:
+                        self._on_output(*params)
+            except Exception:  # the program's own stdout does not take it
+                pass
+            finally:
+                self._printing = False
+
+    # The attendant
+
+    def _wanted(self) -> bool:
+        """Whether something may come though nobody waits for it."""
+        return bool(self._calls or self._jobs or self._listeners or self._on_output is not None or self._sender.pending)
+
+    def _attend_soon(self) -> None:
+        """Wakes the attendant, or starts it."""
+        if self._attendant is None:
+            with self._lock:
+                if self._attendant is None and self._broken is None:
+                    self._attendant = _thread(self._attend, "procpool-attendant")
+                    _start(self._attendant)
+        self._asleep = False
+        _release(self._nap)
+
+    def _attend(self) -> None:
+        while self._broken is None:
+            if not self._wanted():
+                self._sleep(self._wanted)
+                continue
+            sends, reads, leading = self._sends, self._reads, self._leading
+            self._nap.acquire(timeout=_TICK)
+            if self._sender.pending:
+                self._sender.flush()
+            if self._leading:
+                if leading and reads == self._reads:  # it waits for what takes longer
+                    self._sleep(lambda: not self._leading)
+            elif reads == self._reads and self._broken is None:
+                self._read_now()
+                self.print_outputs()
+                if reads == self._reads and sends == self._sends:
+                    self._watch()
+
+    def _sleep(self, unless: Callable[[], bool]) -> None:
+        self._asleep = True
+        if not unless() and self._broken is None:
+            self._nap.acquire()
+        self._asleep = False
+
+    def _watch(self) -> None:
+        """Waits for what comes, and reads it, while nobody else does and little is under way."""
+        sends = self._sends
+        self._watching = True
+        try:
+            while self._wanted() and self._broken is None:
+                if self._sender.pending:
+                    self._sender.flush()
+                _await_input(self._sock, None)
+                if self._leading or not self._read_now():
+                    return
+                self.print_outputs()
+                if sends != self._sends or len(self._calls) + len(self._jobs) > _AT_ONCE:
+                    return  # what comes is to be read in larger parts
+        finally:
+            self._watching = False
+
+    # Callbacks
+
+    def _start_caller(self) -> None:
+        with self._lock:
+            if self._caller is None and self._broken is None:
+                self._caller = _thread(self._run_callbacks, "procpool-callbacks")
+                _start(self._caller)
+
+    def _run_callbacks(self) -> None:
+        while True:
+            call = self._callbacks.get()
+            if call is None:
+                return
+            if call.ended:
+                continue
+            self.print_outputs()
+            try:
+                assert call.done is not None
+                call.done(call)
+            except BaseException as e:  # SystemExit of a callback ends nothing but that
+                call.failure = e
+            call.done = None
+            call.ended = True
+            call.version += 1
+            if call.waiters:
+                self._wake(call)
+            del call
+
+    # The end
+
+    def _end(self, reason: Exception) -> None:
+        """It has ended, or must: everybody under way is told. Nothing is read any more. May be repeated."""
+        with self._lock:
+            if self._broken is None:
+                self._broken = reason
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        for call in [*self._calls.values(), *self._jobs.values()]:
+            if not call.came:
+                call.error = self._broken
+                self._ended(call)
+        for lane in self._holding:
+            lane.held.clear()
+        self._calls.clear()
+        self._jobs.clear()
+        for listener in self._listeners:
+            self._ended(listener)
+        self._callbacks.put(None)
+        self._asleep = False
+        _release(self._nap)
+        for waiter in list(self._followers):
+            _release(waiter)
 
     def close(self) -> None:
         """Ends the session; calls under way end with ConnectionLost. May be repeated."""
-        raise NotImplementedError
+        self._end(ConnectionLost("the connection was closed by this program; what became of the calls is unknown"))
+        attendant = self._attendant
+        if attendant is not None and attendant.ident and attendant is not threading.current_thread():
+            attendant.join(1)
+            if attendant.is_alive():  # in on_output; it would look at a descriptor that is another's by then
+                return
+        with self._role:  # who reads has woken up
+            self._sock.close()
+            self._receiver.discard()
+
+
+class _Told(Violation):
+    """The daemon said why it closes the connection."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _await_input(sock: socket.socket, timeout_ms: Optional[float]) -> None:
+    if sock.fileno() >= 0:
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        poll.poll(timeout_ms)
+
+
+def _release(lock: Any) -> None:
+    try:
+        lock.release()
+    except RuntimeError:  # it was woken already
+        pass
+
+
+def _thread(target: Callable[[], None], name: str) -> threading.Thread:
+    return threading.Thread(target=target, name=name, daemon=True)
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is ending: what waits still reads
+        pass
+
+
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """In the child of a fork: its copies of connections end, without a word to the daemon."""
+    for connection in list(_connections):
+        if connection._sock.fileno() < 0:
+            continue
+        calls = [*connection._calls.values(), *connection._jobs.values()]
+        sock, listeners = connection._sock, connection._listeners
+        connection._start()  # locks that nobody holds
+        connection._broken = ConnectionLost("the connection belongs to the parent process; a child makes its own")
+        sock.close()
+        for call in calls:
+            call.error = connection._broken
+            call.came = call.ended = True
+            call.waiters = None
+        for listener in listeners:
+            listener.came = True
+
+
+os.register_at_fork(after_in_child=_forked)
