@@ -14,6 +14,9 @@
 #define TASK_OVERHEAD_US    0.02
 /* What passing their arguments costs: for large ones, by far the most. */
 #define BYTE_US 0.001
+/* How many times as long as it takes to pass what each chunk of a job has anew its tasks are to
+ * take. */
+#define CARRIED_TIMES 4
 
 static double tasks_us(const struct function *function, uint32_t tasks, size_t bytes)
 {
@@ -47,6 +50,12 @@ static struct worker *least_busy(struct pool *pool, const struct function *funct
 	return best;
 }
 
+/* Bytes that each chunk of the job has, whatever tasks are in it. */
+static size_t carried_bytes(const struct job *job)
+{
+	return job_kwargs(job).size + job_pickle(job).size;
+}
+
 /* How many tasks of a job a chunk for this worker should have. */
 static uint32_t chunk_tasks(const struct pool *pool, const struct worker *worker,
 			    const struct job *job)
@@ -57,7 +66,8 @@ static uint32_t chunk_tasks(const struct pool *pool, const struct worker *worker
 	/* What a worker without a page had not begun when it died cannot be told. */
 	if (!worker->page || job->function->samples == 0)
 		return 1;
-	double by_time = SCHEDULER_CHUNK_US / (job->function->mean_us + TASK_OVERHEAD_US);
+	double chunk_us = SCHEDULER_CHUNK_US + CARRIED_TIMES * BYTE_US * (double)carried_bytes(job);
+	double by_time = chunk_us / (job->function->mean_us + TASK_OVERHEAD_US);
 	uint32_t tasks = by_time < CHUNK_TASKS_MAX ? (uint32_t)by_time : CHUNK_TASKS_MAX;
 	/* Towards the end smaller ones, so that all workers end together. */
 	uint32_t share = job_tasks_left(job) / (2 * pool->target);
@@ -72,7 +82,7 @@ static void assign(struct pool *pool, struct worker *worker, struct job *job, ui
 	uint32_t attempt;
 	struct range range =
 		job_take(job, chunk_tasks(pool, worker, job), CHUNK_BYTES_MAX, &attempt);
-	size_t bytes = range.size + job_kwargs(job).size + job_pickle(job).size;
+	size_t bytes = range.size + carried_bytes(job);
 	double estimate_us = job->function->samples > 0
 				     ? tasks_us(job->function, range.count, bytes)
 				     : 2 * SCHEDULER_AHEAD_US;

@@ -275,6 +275,7 @@ static void submit(struct life *life)
 		.retries = chance(life, 30) ? (uint32_t)below(life, 5) : 0,
 		.expires = chance(life, 20),
 		.expires_us = below(life, 2) * below(life, 100000),
+		.carried = chance(life, 10) ? 1 + (uint32_t)below(life, 20000) : 0,
 		.priority = (int8_t)(chance(life, 30) ? (int)below(life, 5) - 2 : 0),
 	};
 	if (chance(life, 30))

@@ -176,6 +176,19 @@ static void test_chunks_are_as_asked(void **state)
 	end(&f);
 }
 
+static void test_chunks_are_larger_where_each_carries_much(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE);
+	measure(&f, "t.short", 10);
+	struct call call = {.function = "t.short", .map = true, .count = 10000};
+	call.carried = 1 << 20;
+	assert_int_not_equal(world_submit(f.world, f.session, call, NULL), 0);
+	/* About four times as long as it takes to arrive, a millisecond. */
+	assert_in_range(first_chunk(&f, 0), 400, 500);
+	end(&f);
+}
+
 static void test_chunks_are_single_while_nothing_is_known(void **state)
 {
 	(void)state;
@@ -328,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_busy_worker_with_the_least_to_do_is_sent_more),
 		cmocka_unit_test(test_nothing_is_sent_ahead_behind_large_arguments),
 		cmocka_unit_test(test_chunks_are_as_asked),
+		cmocka_unit_test(test_chunks_are_larger_where_each_carries_much),
 		cmocka_unit_test(test_chunks_are_single_while_nothing_is_known),
 		cmocka_unit_test(test_chunks_are_single_without_a_page),
 		cmocka_unit_test(test_chunks_follow_measured_time),

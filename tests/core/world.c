@@ -175,11 +175,24 @@ static void write_message(struct procpool_writer *w, const struct call *call)
 	assert_int_equal(w->error, 0);
 }
 
+static void write_kwargs(struct procpool_writer *w, const struct call *call)
+{
+	if (call->carried == 0)
+		return;
+	void *value = calloc(call->carried, 1);
+	procpool_write_map(w, 1);
+	procpool_write_string(w, "k");
+	procpool_write_bytes(w, value, call->carried);
+	free(value);
+}
+
 uint64_t world_try(struct world *world, struct session *session, struct call call,
 		   struct outcome *ret_error)
 {
 	struct procpool_writer w;
 	write_message(&w, &call);
+	size_t args_size = w.size;
+	write_kwargs(&w, &call);
 	struct blob *blob = call.shared ? blob_copy(w.data, w.size) : NULL;
 	struct span message = {blob, blob ? blob->data : w.data, w.size};
 	struct submission submission = {
@@ -191,7 +204,8 @@ uint64_t world_try(struct world *world, struct session *session, struct call cal
 		.pool = call.pool,
 		.pool_size = call.pool ? strlen(call.pool) : 0,
 		.message = message,
-		.args = span_value(message),
+		.args = {message.data, args_size},
+		.kwargs = {message.data + args_size, w.size - args_size},
 		.chunksize = call.chunksize,
 		.timeout_us = call.timeout_us,
 		.collect = call.collect,

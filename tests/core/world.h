@@ -134,6 +134,7 @@ struct call {
 	uint32_t chunksize;
 	uint64_t timeout_us;
 	uint32_t padding; /* bytes of a second argument, unless it is a map */
+	uint32_t carried; /* bytes of a named argument */
 	int8_t priority;
 	uint32_t retries;
 	uint64_t parent; /* id; 0: none */
