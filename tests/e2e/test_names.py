@@ -286,3 +286,59 @@ def test_names_are_charged_with_their_jobs(daemon):
     for _ in range(4000 - len(errors)):
         client.push("result")
     assert client.call("apply", "m:0", [], {"pool": "any"})["name"] == "m:0"
+
+
+def test_who_may_hand_pickles_to_a_configured_pool_is_the_pools_to_say(daemon, as_root):
+    settings = {"runtime": NAMING, "modules": ["x"]}
+    server = daemon(user=ALICE, mode=0o666, pools={"open": {**settings, "pickle": "yes"}, "shut": settings})
+    with server.connect(uid=BOB) as other:
+        rows = {row["name"]: (row["pickle"], row["uid"]) for row in other.call("pools")}
+        assert rows == {"open": (True, ALICE), "shut": (False, ALICE)}  # as it must know to trust a value
+        assert other.call("apply", "m:f", [1], {"pool": "open", "pickle": True})["pickle"] is True
+        for pickle in (True, b"N."):
+            assert other.error("apply", "m:f", [1], {"pool": "shut", "pickle": pickle})["code"] == "denied"
+            assert other.error("map", "work:inc", [1], {"pool": "shut", "pickle": pickle})["code"] == "denied"
+        assert other.call("apply", "m:f", [1], {"pool": "shut"})["item"] == [1]
+
+
+def test_names_of_one_user_take_nothing_from_another(daemon, as_root):
+    pools = {"any": {"runtime": NAMING, "modules": ["x"]}}
+    server = daemon(user=ALICE, mode=0o666, limits={"queued_bytes_user": MIB, "jobs_user": 100000}, pools=pools)
+    with server.connect(uid=ALICE) as owner, server.connect(uid=BOB) as other:
+        owner.call("pause", "any")
+        for i in range(5000):
+            other.request("apply_async", f"m:{i}:" + "x" * 240, [], {"pool": "any"})
+        errors = [error for _, _, error, _ in other.quiet() if error]
+        assert errors and {error["limit"] for error in errors} == {"queued_bytes_user"}
+        job = owner.call("apply_async", "m:owner", [1], {"pool": "any"})
+        assert other.error("job", job)["code"] == "no-such-job"
+        owner.call("resume", "any")
+        assert owner.push("result")[2]["name"] == "m:owner"
+        assert {row["name"] for row in other.call("functions")} == {"*", "work:inc"}
+
+
+def test_huge_and_deep_options_are_refused_for_themselves_alone(daemon):
+    server = daemon(workers=1, limits={"message_bytes": MIB})
+    client = server.connect()
+    error = client.error("open", {"runtime": NAMING, "options": {"x": b"x" * MIB}})
+    assert error["code"] == "too-large"
+    deep = value = {}
+    for _ in range(27):  # with what is around it, 32 containers
+        value["x"] = value = {}
+    assert client.call("apply", "work:inc", [1], {"pool": open_pool(client, options=deep)}) == 2
+    value["x"] = {}
+    with server.connect() as other:
+        other.request("open", {"runtime": NAMING, "options": deep})
+        [[kind, name, [error]]] = other.closed()
+        assert (kind, name, error["code"]) == (2, "error", "bad-request")
+    assert client.call("ping") == "pong"
+
+
+def test_a_runtime_that_cannot_take_its_options_fails_only_its_pool(daemon):
+    """It reads none of them, and ends."""
+    client = daemon(workers=1).connect()
+    dies = [PYTHON, "-c", "import msgpack, socket; socket.socket(fileno=3).sendall(msgpack.packb([16, "
+                          "{'protocol': 1, 'runtime': 'dies', 'version': '1'}]))"]  # fmt: skip
+    error = client.error("open", {"runtime": dies, "options": {"x": b"x" * (16 * MIB)}})
+    assert error["code"] == "initializer-failed" and "exited with status 0" in error["message"]
+    assert client.call("apply", "demo.inc", [1]) == 2
