@@ -45,8 +45,7 @@ def with_workers(house):
     """Has a pool opened in it; returns the connection."""
     client = house.connect()
     client.call("open", {"modules": ["demo"], "workers": 2})
-    house.settle()
-    assert len(house.pids) == 4
+    eventually(lambda: len(house.settle().pids) == 4)  # it is open when the first is ready
     return client
 
 
