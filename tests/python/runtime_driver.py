@@ -191,7 +191,7 @@ class Spawner(Channel):
     """A runtime by path; `own` as a client's own pool starts it, else as one of the configuration."""
 
     def __init__(self, modules=(), own=False, main=None, environment=None, cwd=None, pickle=None, program=None, argv=(),
-                 path=(), **start):
+                 path=(), authkey=None, **start):
         ours, theirs = socket.socketpair()
         super().__init__(ours)
         program = program or [INTERPRETER, str(MAIN)]
@@ -207,6 +207,8 @@ class Spawner(Channel):
                     "initializer": None, "initargs": [], "message_bytes": 96 << 20, "value_depth": 24, "page": False}
         if own:
             settings["options"] = {"path": [*map(str, path), *SEARCH_PATH], "argv": list(argv)}
+            if authkey:
+                settings["options"]["authkey"] = authkey
             if main:
                 settings["options"]["main"] = main
         if pickle if pickle is not None else own:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Python runtime loads a pool's modules and its client's main module, once, and workers have what was loaded."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -292,6 +293,16 @@ def test_the_search_path_of_an_own_pool_is_its_clients(tmp_path):
     spawner = Spawner(own=True, main={"code": "import sys\ndef path(): return sys.path"}, path=[tmp_path])
     path = spawner.worker().apply("__main__:path", pickle=True)
     assert path == [str(tmp_path), *SEARCH_PATH]
+    spawner.close()
+
+
+def test_proxies_of_the_clients_managers_work(tmp_path):
+    with multiprocessing.Manager() as manager:
+        shared = manager.list([1])
+        spawner = Spawner(own=True, main={"code": "def append(shared, x): shared.append(x)"},
+                          authkey=bytes(multiprocessing.current_process().authkey))
+        spawner.worker().apply("__main__:append", pickled(shared), 2)
+        assert list(shared) == [1, 2]
     spawner.close()
 
 

@@ -48,7 +48,7 @@ def check_not_loading() -> None:
 
 
 def describe() -> Dict[str, Any]:
-    """The key `options` of `open`: {path, argv, main?}, plain values."""
+    """The key `options` of `open`: {path, argv, main?}, plain values; the client's pool may add `authkey`, a bytes."""
     main = describe_main()
     return {"path": search_path(), "argv": list(sys.argv), **({"main": main} if main else {})}
 

@@ -14,12 +14,12 @@ import os
 import sys
 import types
 from importlib.machinery import SourceFileLoader
-from typing import Optional
+from typing import Any, Dict, Optional
 
 from .. import preparation
 from .functions import Functions
 from .process import has_more_threads, threads
-from .start import Main, Start
+from .start import Main, Start, text
 
 
 class LoadError(Exception):
@@ -29,8 +29,7 @@ class LoadError(Exception):
 def load(start: Start, functions: Functions) -> Optional[str]:
     """All of it. Returns the name of the first that has left a thread behind, or None. Raises what loading raises."""
     if start.options:
-        sys.path[:] = [str(path) for path in start.options.get("path", sys.path)]
-        sys.argv[:] = [str(argument) for argument in start.options.get("argv", sys.argv)]
+        imitate(start.options)
     threaded: Optional[str] = None
     before = threads()
     main = start.main
@@ -43,6 +42,16 @@ def load(start: Start, functions: Functions) -> Optional[str]:
         if threaded is None and not start.preload_always and has_more_threads(before):
             threaded = name
     return threaded
+
+
+def imitate(options: Dict[str, Any]) -> None:
+    """Makes this process look as its client does, by what preparation.describe() has told and the client's pool."""
+    sys.path[:] = [text(path) for path in options.get("path", sys.path)]
+    sys.argv[:] = [text(argument) for argument in options.get("argv", sys.argv)]
+    authkey = options.get("authkey")
+    if authkey is not None:  # of a client that has multiprocessing: proxies of its managers work here
+        from multiprocessing.process import current_process
+        current_process().authkey = authkey
 
 
 def load_module(name: str) -> types.ModuleType:
