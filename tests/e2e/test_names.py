@@ -323,7 +323,7 @@ def test_huge_and_deep_options_are_refused_for_themselves_alone(daemon):
     error = client.error("open", {"runtime": NAMING, "options": {"x": b"x" * MIB}})
     assert error["code"] == "too-large"
     deep = value = {}
-    for _ in range(27):  # with what is around it, 32 containers
+    for _ in range(28):  # with what is around it, 32 containers
         value["x"] = value = {}
     assert client.call("apply", "work:inc", [1], {"pool": open_pool(client, options=deep)}) == 2
     value["x"] = {}
