@@ -97,7 +97,8 @@ static int serve(const struct config *config, struct private_life *life)
 	}
 	if (r == 0)
 		server_run(&server);
-	else
+	else if (r !=
+		 -EPIPE) /* a creator that was interrupted in starting it wants no word of it */
 		fail(NULL, r);
 	server_fini(&server);
 	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

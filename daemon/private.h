@@ -30,7 +30,7 @@ struct private_life {
 int private_begin(struct private_life *life, int creator, char **ret_error);
 
 /* The daemon listens: prints the path of its socket on standard output, as a line, and lets go of
- * it. 0, or a negative errno: nobody wants to know it any more. */
+ * it. 0; -EPIPE: nobody wants to know it any more; or a negative errno. */
 int private_tell(struct private_life *life);
 
 /* After the socket has been removed: removes the directory. */

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from creator import Creator, Household
-from procpoold import Daemon, eventually
+from procpoold import Daemon, await_end, eventually
 from rpc import DEADLINE
 
 from procpool import address, private
@@ -221,6 +221,18 @@ def test_one_that_says_nothing_is_not_waited_for(monkeypatch, tmp_path):
         private.daemon()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_an_interrupt_while_it_starts_leaves_nothing(program, tmp_path):
+    """A daemon that is not told of any more ends by itself (tests/e2e/test_private.py)."""
+    marks = tmp_path / "marks"
+    daemon = make_program(tmp_path, code=f"echo $$ >{marks}; exec sleep 1000")
+    creator = program("private.daemon()", env={"PROCPOOL_DAEMON": daemon})
+    launcher = int(eventually(lambda: marks.exists() and marks.read_text().strip()))
+    creator.process.send_signal(signal.SIGINT)
+    assert creator.wait(AT_ONCE) == -signal.SIGINT
+    assert "KeyboardInterrupt" in creator.errors.read_text()
+    await_end({launcher}, AT_ONCE)
 
 
 # The user's own running daemon
