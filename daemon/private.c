@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,13 +95,20 @@ static int make_directory_in(struct private_life *life, const char *parent)
 	return 0;
 }
 
-/* Where the session has no directory of its own, or a wrong one, as after su, there is /tmp. */
+/* Whether nobody else can move away what lies there, and put something else in its place. */
+static bool is_own(const char *directory)
+{
+	struct stat status;
+	return directory && directory[0] == '/' && stat(directory, &status) == 0 &&
+	       S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+	       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Where the user has no directory of his own, or another's, as after su, there is /tmp. */
 static int make_directory(struct private_life *life)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	int r = -ENOENT;
-	if (runtime && runtime[0] == '/')
-		r = make_directory_in(life, runtime);
+	int r = is_own(runtime) ? make_directory_in(life, runtime) : -ENOENT;
 	if (r < 0 && r != -ENOMEM)
 		r = make_directory_in(life, "/tmp");
 	if (r < 0)

@@ -77,6 +77,16 @@ def test_without_a_runtime_directory_it_is_in_tmp(program, runtime):
     assert house.path.parent.parent == pathlib.Path("/tmp")
 
 
+@pytest.mark.parametrize("mode, owner", [(0o777, None), (0o770, None), (0o700, 65534)])
+def test_a_runtime_directory_that_others_may_change_is_not_used(program, as_root, tmp_path, mode, owner):
+    """They could put a socket of their own in the place of its."""
+    tmp_path.chmod(mode)
+    if owner:
+        os.chown(tmp_path, owner, owner)
+    house = program("show(start())", env={"XDG_RUNTIME_DIR": str(tmp_path)}).household()
+    assert house.path.parent.parent == pathlib.Path("/tmp")
+
+
 def test_it_has_no_pools_that_nobody_has_asked_for_and_reads_no_configuration(program, tmp_path):
     config = tmp_path / "procpool" / "procpoold.conf"
     config.parent.mkdir()
