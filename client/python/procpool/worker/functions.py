@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import inspect
 import types
 from collections import OrderedDict
 from typing import Any, Callable, Dict, Iterator, List, Tuple
@@ -115,10 +114,10 @@ def _is_function_of(value: Any, module: str, submodules: bool) -> bool:
 
 def _doc(function: Callable[..., Any]) -> str:
     try:
-        doc = inspect.getdoc(function) or ""
+        doc = function.__doc__
     except Exception:  # a property of a foreign class
-        return ""
-    return doc.strip().split("\n")[0].encode("utf-8", "replace").decode()[:1024]
+        doc = None
+    return doc.strip().split("\n")[0].encode("utf-8", "replace").decode()[:1024] if type(doc) is str else ""
 
 
 def _is_constant(value: object) -> bool:

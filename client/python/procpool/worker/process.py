@@ -7,7 +7,6 @@ import atexit
 import ctypes
 import faulthandler
 import os
-import random
 import signal
 import sys
 import threading
@@ -78,10 +77,10 @@ def reset_signals() -> None:
 
 def reseed() -> None:
     """Random numbers that differ from those of other workers, where modules keep a state of them."""
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    for name in ("random", "numpy.random"):
+        seed = getattr(sys.modules.get(name), "seed", None)
+        if callable(seed):  # it may be a program's own module of that name
+            seed()
 
 
 def forget_exit_handlers() -> None:
