@@ -248,7 +248,7 @@ def test_what_ends_an_interpreter_ends_only_the_call(worker, function, args, kin
 
 
 def test_sys_exit_is_told_with_its_status(worker):
-    assert worker.apply_error(name("exit"), "text")["message"] == "the function called sys.exit('text')"
+    assert worker.apply_error(name("exit"), "text")["message"] == "sys.exit('text') was called"
 
 
 def test_a_lack_of_memory_is_told_as_such(worker):

@@ -106,7 +106,7 @@ def _pickled(exception: Exception, size_max: int) -> Optional[bytes]:
 
 def _message(exception: BaseException) -> str:
     if isinstance(exception, SystemExit):
-        return f"the function called sys.exit({bounded(_repr(exception.code), REPR_CHARACTERS)})"
+        return f"sys.exit({bounded(_repr(exception.code), REPR_CHARACTERS)}) was called"
     try:
         return str.__str__(str(exception))  # no subclass of str, whose methods are foreign too
     except Stopped:
