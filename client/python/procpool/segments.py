@@ -14,12 +14,10 @@ from itertools import islice
 from typing import Any, Iterator, List, NamedTuple, Optional, Union
 
 from . import functions
-from .codec import Codec, Packed, array_header, concat_all, size
+from .codec import Codec, Packed, array_header, concat_all, pack_scalars, size
 
 ELEMENTS_MAX = 1 << 16
 BYTES_MAX = 1 << 20
-
-_SMALL = frozenset({type(None), bool, int, float})  # at most 9 bytes each
 
 
 class Segment(NamedTuple):
@@ -72,8 +70,7 @@ class Segments:
         if most > self._chunksize:
             most -= most % self._chunksize
         try:
-            for element in islice(self._elements, most):
-                self._rest.append(element)
+            self._rest.extend(islice(self._elements, most))  # keeps what it got when the input raises
         except Exception as error:  # whatever the input raises; what it yielded before is still worked on
             self._error = error
             self.ended = True
@@ -85,10 +82,9 @@ class Segments:
         rest = self._rest
         if self._star or self._packed is not None or len(rest) > most:
             return None
-        kinds = set(map(type, rest))
-        if not kinds <= _SMALL and not (kinds <= {str, bytes} and 4 * sum(map(len, rest)) <= BYTES_MAX):
+        items = pack_scalars(rest, BYTES_MAX)
+        if items is None:
             return None
-        items = self._codec.pack_array(rest)
         self._rest = []
         return self._segment(len(rest), items)
 

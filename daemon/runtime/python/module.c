@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The module _procpool: what makes Python workers fast. It is optional; without it, the package
- * does the same in Python (procpool/worker/loop.py), but for the page.
+ * The module _procpool: what makes Python workers fast, and packs what clients send much of. It is
+ * optional; without it, the package does the same in Python (procpool/worker/loop.py, codec.py),
+ * but for the page.
  *
  * It works in the main interpreter, with the GIL.
  */
@@ -10,6 +11,7 @@
 #include <pthread.h>
 
 #include "runtime/call.h"
+#include "runtime/python/pack.h"
 #include "runtime/python/serve.h"
 
 static PyObject *module_serve(PyObject *module, PyObject *args)
@@ -87,6 +89,15 @@ static PyObject *module_send(PyObject *Py_UNUSED(module), PyObject *object)
 	return PyBool_FromLong(serve_send(message));
 }
 
+static PyObject *module_pack_array(PyObject *Py_UNUSED(module), PyObject *args)
+{
+	PyObject *values;
+	Py_ssize_t size_max = PY_SSIZE_T_MAX;
+	if (!PyArg_ParseTuple(args, "O|n:pack_array", &values, &size_max))
+		return NULL;
+	return pack_array(values, size_max > 0 ? (size_t)size_max : 0);
+}
+
 /* From job() on, what context.Running asks of a loop: the module itself is one. */
 static PyMethodDef methods[] = {
 	{"serve", module_serve, METH_VARARGS,
@@ -111,6 +122,13 @@ static PyMethodDef methods[] = {
 	{"send", module_send, METH_O,
 	 "send(message)\n--\n\n"
 	 "Send a whole message of the worker protocol between others. False: nothing is served."},
+	{"pack_array", module_pack_array, METH_VARARGS,
+	 "pack_array(values, size_max=sys.maxsize)\n--\n\n"
+	 "The MessagePack array of a list or tuple where each value is None, bool, int of 64 "
+	 "bits,\n"
+	 "float, str without surrogates or bytes, exactly, and has at most 65,535 bytes; else "
+	 "None.\n"
+	 "Also None where it has more than size_max bytes."},
 	{0},
 };
 
