@@ -186,6 +186,42 @@ def test_a_streamed_map_comes_in_runs(fake, connection):
     assert job.next_run() == (0, [3, 4], True) and job.next_run() is None and job.result() == 4
 
 
+def test_runs_may_be_handed_on_as_they_come(fake, connection):
+    seen = []
+    job = connection.submit_job(echo(1, "map_async"), on_run=lambda job, *run: seen.append(run),
+                                on_end=lambda job: seen.append(job.error), done=lambda job: seen.append("done"))
+    fake.send([1, fake.receive()[1], None, 71], [2, "values", [71, 0, [3]]], [2, "items", [71, 1, [[None, 4]]]],
+              [2, "result", [71, None, 2, {}]])  # fmt: skip
+    assert job.wait(DEADLINE) and seen == [(0, [3], True), (1, [[None, 4]], False), None, "done"] and not job.runs
+
+
+def test_what_is_posted_runs_among_the_callbacks(fake, connection):
+    seen = []
+    call = connection.submit(echo(1), done=lambda call: seen.append("call"))
+    fake.answer(fake.receive())
+    eventually(lambda: call.came)
+    posted = connection.post(lambda: seen.append("posted"))
+    assert posted.wait(DEADLINE) and seen == ["call", "posted"]
+
+
+def test_who_reads_may_be_told_that_something_changed(fake, connection):
+    from procpool.pending import Subject
+
+    fake.serve()
+    subject = Subject(connection)
+    join = in_thread(connection.wait_change, subject, 0, None)
+    eventually(lambda: connection._leading)
+    connection.changed(subject)
+    assert join()
+
+
+def test_the_calls_of_a_lane_can_be_listed(fake, connection):
+    lane = connection.lane()
+    calls = [connection.submit(echo(n), lane) for n in range(3)]
+    connection.submit(echo(9))
+    assert connection.of_lane(lane) == calls
+
+
 def test_pushes_of_unknown_jobs_and_names_are_passed_over(fake, connection):
     fake.send([2, "news", [1]], [2, "result", [5, None, 1, {}]], [2, "items", [5, 0, []]], [2, "event", []],
               [2, "", []], [1, 12345, None, 1], [2, "output", [1, 2]])  # fmt: skip
