@@ -11,15 +11,12 @@ function a name means, what a pickle holds, what an exception looks like on the 
     function(...)
     hooks.dumps(value) where the task's option `pickle` is there, else hooks.plain(value), if value is no exact scalar
     hooks.failure(exception, pickle) where any of these raised anything, BaseException included
-    hooks.refusal(code, message) for what the loop itself refuses: a star item that is no array, a value too large
     hooks.flush() if hooks.dirty[0], after each element and before its answer leaves
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable
-
-import msgpack
 
 from .. import codec, context
 from . import failure
@@ -47,7 +44,7 @@ class Hooks:
     def callable(self, pickled: bytes) -> Callable[..., Any]:
         """The callable that is called instead of a function by name. Once for each task message."""
         if not self.pickles:
-            raise failure.Refusal("denied", failure.NO_PICKLES)
+            raise failure.Refusal("bad-request", failure.NO_PICKLES)
         return self._functions.callable(pickled)
 
     def loads(self, data: bytes) -> Any:
@@ -95,11 +92,6 @@ class Hooks:
     def failure(self, exception: BaseException, pickle: bool) -> bytes:
         """The packed map of an error message. Never raises, but for what a stop signal raises in it."""
         return failure.describe(exception, pickle and self.pickles, self.message_bytes)
-
-    def refusal(self, code: str, message: str) -> bytes:
-        """The packed map of an error that is not of the function's making."""
-        packed: bytes = msgpack.packb({"code": code, "message": failure.bounded(message)})
-        return packed
 
 
 def _is_deeper(value: object, depth: int) -> bool:

@@ -11,10 +11,9 @@ import contextlib
 import gc
 import os
 import resource  # noqa: F401, which os.wait4() imports else, when a program's module of that name may be found first
-import selectors
 import signal
-import socket
 import sys
+from selectors import EVENT_READ, DefaultSelector  # here: modules may patch it later (gevent does)
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 import msgpack
@@ -95,23 +94,21 @@ class Spawner:
         process.close_from(CHANNEL_FD + 1)  # what the modules had opened, and may be inherited
         return Start(start), ready
 
-    def _watch_children(self) -> Tuple[socket.socket, socket.socket]:
-        """After loading, which may have changed what happens at a SIGCHLD, or ignored it."""
-        wake, wakeup = socket.socketpair()
-        wake.setblocking(False)
-        wakeup.setblocking(False)
+    def _watch_children(self) -> Tuple[int, int]:
+        """A pipe that can be read after a SIGCHLD. After loading, which may have changed what happens then."""
+        wake, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
         return wake, wakeup
 
     def _serve(self) -> None:
         gc.collect()
         gc.freeze()  # what is loaded stays, and a worker's collections need not write to its pages
-        with selectors.DefaultSelector() as selector:
+        with DefaultSelector() as selector:
             self._selector = selector
-            selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(self._wake, selectors.EVENT_READ)
+            selector.register(self._channel, EVENT_READ)
+            selector.register(self._wake, EVENT_READ)
             while True:
                 ready = [key.fileobj for key, _ in selector.select()]
                 if self._wake in ready:
@@ -125,7 +122,7 @@ class Spawner:
 
     def _drain(self) -> None:
         try:
-            while len(self._wake.recv(4096)) == 4096:
+            while len(os.read(self._wake, 4096)) == 4096:
                 pass
         except BlockingIOError:
             pass
@@ -164,8 +161,8 @@ class Spawner:
             # Closed as the objects that they are, so that none closes a descriptor of another some day. What modules
             # have opened while they were loaded they may rely on.
             self._selector.close()
-            self._wake.close()
-            self._wakeup.close()
+            os.close(self._wake)
+            os.close(self._wakeup)
             page = descriptors.take()
             self._children.clear()
             self._channel.detach()

@@ -25,13 +25,7 @@ def run_worker(start: Start, number: int, functions: Optional[Functions], output
     """Loads where the spawner has not (`functions` is None), initializes, and runs tasks until the channel ends."""
     pid = os.getpid()
     status = 0
-    context.enter(number - 1)
-    process.name_process(number)
-    process.forget_exit_handlers()
-    process.close_to_children(CHANNEL_FD)
-    os.register_at_fork(before=output.flush)
-    os.register_at_fork(before=context.before_fork, after_in_child=context.after_fork)
-    process.tell_crashes()
+    _be_worker(number, output)
     channel = Channel(CHANNEL_FD)
     try:
         try:
@@ -62,6 +56,17 @@ def run_worker(start: Start, number: int, functions: Optional[Functions], output
         output.flush()
         os._exit(0)
     process.finish(status)
+
+
+def _be_worker(number: int, output: Output) -> None:
+    """What this process is to the code that runs in it, and to what that forks."""
+    context.enter(number - 1)
+    process.name_process(number)
+    process.forget_exit_handlers()
+    process.tell_crashes()
+    process.close_to_children(CHANNEL_FD)
+    os.register_at_fork(before=output.flush)
+    os.register_at_fork(before=context.before_fork, after_in_child=context.after_fork)
 
 
 def _load(start: Start) -> Functions:
