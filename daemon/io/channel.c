@@ -259,11 +259,18 @@ static void destroy(struct channel *channel)
 	server_descriptor_freed(server);
 }
 
+/* Whether its pool has no more use for workers: then their end is nobody's loss. */
+static bool pool_ends(const struct pool *pool)
+{
+	return pool->state == POOL_TERMINATING || pool->state == POOL_ENDED ||
+	       (pool->state == POOL_CLOSING && pool->jobs_under_way == 0);
+}
+
 /* Whether nothing has been logged of why it ended, and it is worth a line. */
 static bool ended_silently(const struct channel *channel)
 {
 	return channel->end.error.value.size == 0 && !channel->rejected && !channel->transient &&
-	       !channel->shut && !channel->server->stopping;
+	       !channel->shut && !channel->server->stopping && !pool_ends(channel->pool);
 }
 
 static void log_failed_worker(const struct channel *channel)
