@@ -223,10 +223,6 @@ def end_on_three(x):
     return x
 
 
-def use_a_global_that_is_missing():
-    return connection_that_only_the_client_has  # noqa: F821
-
-
 # What a pool of multiprocessing cannot do
 
 def hold_and_clean_up(path):

@@ -70,11 +70,19 @@ def test_elements_that_cannot_be_packed_fail_alone():
     assert all("not picklable" in str(each.error) for each in found if isinstance(each, Failure))
 
 
-def test_input_that_ends_by_an_error_fails_there():
-    found = cut_all(work.Sized(10, 3))
-    assert isinstance(found[0], Segment) and found[0].length == 3
-    assert found[1].place == 3 and isinstance(found[1].error, OSError)
-    assert len(found) == 2
+@pytest.mark.parametrize("good", [0, 3])
+def test_input_that_ends_by_an_error_says_so_after_what_it_gave(good):
+    cutter = Segments(PICKLE, iter(work.Sized(10, good)))
+    found = list(iter(cutter.cut, None))
+    assert [each.length for each in found] == [good] * (good > 0)
+    assert cutter.ended and cutter.taken == good and isinstance(cutter.error, OSError)
+
+
+def test_elements_can_be_had_one_by_one():
+    cutter = Segments(PICKLE, iter([1, work.Unpicklable(), (2,)]))
+    first, second, third = cutter.one(), cutter.one(), cutter.one()
+    assert unpackb(first) == 1 and second.place == 1 and PICKLE.restore(unpackb(third)) == (2,)
+    assert cutter.one() is None and cutter.ended and cutter.error is None
 
 
 def test_arguments_are_unpacked_for_a_starmap():

@@ -75,6 +75,12 @@ def label(function: Callable[..., Any]) -> str:
     return name.encode("utf-8", "replace")[:NAME_BYTES_MAX].decode("utf-8", "ignore")
 
 
+def unpicklable_for(pool: str, name: str) -> Exception:
+    """For a callable without a name, and a pool that takes no pickles or whose pickles are not trusted."""
+    return pickle.PicklingError(f"{name} has no name that the workers of pool {pool} could look up, and calls of that "
+                                f"pool carry no pickles: define it in a module of the pool, or set pickle = yes for it")
+
+
 def advise(error: Exception) -> Exception:
     """`error`, which encoding an argument has raised, with what to do about it where that is known."""
     text = str(error)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The input of map and imap, cut into what is sent at a time.
 
-A map of a million elements would meet the daemon's limits as one message, and its last element would be packed before the
-first is worked on. So it goes as several maps, each a segment of at most ELEMENTS_MAX elements and about BYTES_MAX bytes
-(one element may be larger). An element that cannot be packed is no part of a segment, and fails alone.
+A map of a million elements would meet the daemon's limits as one message, and its last element would be packed before
+the first is worked on. So it goes as several maps, each a segment of at most ELEMENTS_MAX elements and about
+BYTES_MAX bytes (one element may be larger). An element that cannot be packed is no part of a segment, and fails
+alone.
 
-Not here: when a segment is sent (feeder.py).
+Not here: when a segment is sent (stream.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Segment(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """The element `place` cannot be sent, or the input ended there by an exception."""
+    """The element `place` cannot be sent."""
 
     place: int
     error: Exception
@@ -39,43 +40,61 @@ class Failure(NamedTuple):
 class Segments:
     """Cuts an input. Used by one thread at a time, and in it the input's own code runs.
 
+    taken  elements that have been cut, failures too
+    ended  whether the input has; only then
+    error  is the exception that it raised, or None
+
     star       whether each element is an iterable of arguments
     chunksize  segments are multiples of it where they can be
     """
 
     def __init__(self, codec: Codec, elements: Iterator[Any], star: bool = False, chunksize: int = 1) -> None:
-        self.taken = 0  #: elements that have been cut, failures too
-        self.ended = False  #: whether the input has
+        self.taken = 0
+        self.ended = False
+        self.error: Optional[Exception] = None
         self._codec = codec
         self._elements = elements
         self._star = star
         self._chunksize = chunksize
         self._rest: List[Any] = []  # taken from the input and not cut yet
         self._packed: Optional[Union[Packed, Exception]] = None  # the first of them, where it was packed already
-        self._error: Optional[Exception] = None  # of the input
+        self._exhausted = False
 
     def cut(self, most: int = ELEMENTS_MAX) -> Optional[Union[Segment, Failure]]:
         """The next segment of at most `most` elements, or what failed in its place; None at the end."""
         if not self._rest:
             self._take(most)
-        if not self._rest:
-            error, self._error = self._error, None
-            self.ended = error is None or self.ended
-            return None if error is None else self._failure(error)
-        return self._whole(most) or self._one_by_one(most)
+        found = (self._whole(most) or self._one_by_one(most)) if self._rest else None
+        self.ended = self._exhausted and not self._rest
+        return found
+
+    def one(self) -> Optional[Union[Packed, Failure]]:
+        """The next element alone, packed; for input that must not be asked for the next before this one is sent."""
+        try:
+            element = next(self._elements)
+        except StopIteration:
+            self.ended = True
+            return None
+        except Exception as error:
+            self.error = error
+            self.ended = True
+            return None
+        packed = self._pack(element)
+        self.taken += 1
+        return Failure(self.taken - 1, packed) if isinstance(packed, Exception) else packed
 
     def _take(self, most: int) -> None:
-        if self.ended:
+        if self._exhausted:
             return
         if most > self._chunksize:
             most -= most % self._chunksize
         try:
             self._rest.extend(islice(self._elements, most))  # keeps what it got when the input raises
         except Exception as error:  # whatever the input raises; what it yielded before is still worked on
-            self._error = error
-            self.ended = True
+            self.error = error
+            self._exhausted = True
         if len(self._rest) < most:
-            self.ended = True
+            self._exhausted = True
 
     def _whole(self, most: int) -> Optional[Segment]:
         """All that was taken at once, where that is surely small."""
@@ -98,7 +117,8 @@ class Segments:
             if isinstance(packed, Exception):
                 if not parts:
                     del self._rest[0]
-                    return self._failure(packed)
+                    self.taken += 1
+                    return Failure(self.taken - 1, packed)
                 self._packed = packed
                 break
             total += size(packed)
@@ -115,11 +135,7 @@ class Segments:
         except Exception as error:
             return functions.advise(error)
 
-    def _segment(self, count: int, items: Packed) -> Segment:
+    def _segment(self, length: int, items: Packed) -> Segment:
         first = self.taken
-        self.taken += count
-        return Segment(first, count, items, size(items))
-
-    def _failure(self, error: Exception) -> Failure:
-        self.taken += 1
-        return Failure(self.taken - 1, error)
+        self.taken += length
+        return Segment(first, length, items, size(items))
