@@ -100,11 +100,12 @@ def test_what_workers_send_of_the_main_module_is_found_here(script):
     assert describe(str(script)) == {}
 
 
-def test_the_guard_is_explained():
+def test_the_guard_is_explained(monkeypatch):
     from procpool import preparation
+    monkeypatch.setattr(preparation, "_loaded", None)
     preparation.check_not_loading()
     with pytest.raises(RuntimeError, match="if __name__ == '__main__':"):
-        with preparation.loading():
+        with preparation.loading({"code": ""}):
             preparation.check_not_loading()
     preparation.check_not_loading()
 

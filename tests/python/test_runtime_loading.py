@@ -250,6 +250,14 @@ def test_code_of_the_command_line_is_loaded():
     spawner.close()
 
 
+def test_a_worker_tells_workers_of_its_own_the_same_main_module(tmp_path):
+    code = "from procpool import preparation\ndef main(): return preparation.describe_main()\n"
+    for main in ({"code": code}, {"path": str(module(tmp_path, "script", code))}, {"name": "script"}):
+        spawner = Spawner(own=True, main=main, path=[tmp_path])
+        assert spawner.worker().apply("__main__:main", pickle=True) == main
+        spawner.close()
+
+
 def test_a_script_without_a_guard_is_told_so(tmp_path):
     script = module(tmp_path, "script", "from procpool import preparation\npreparation.check_not_loading()\n")
     spawner = Spawner(own=True, main={"path": str(script)})

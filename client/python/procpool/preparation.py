@@ -12,6 +12,7 @@ import sys
 from typing import Any, Dict, Iterator, List, Optional
 
 _loading = False
+_loaded: Optional[Dict[str, str]] = None  # in a worker: the main module of its client
 
 _GUARD = """
         An attempt has been made to make a pool while the main module of another
@@ -31,10 +32,10 @@ _GUARD = """
 
 
 @contextlib.contextmanager
-def loading() -> Iterator[None]:
-    """While the main module of a client is loaded in a worker or its spawner."""
-    global _loading
-    _loading = True
+def loading(main: Dict[str, str]) -> Iterator[None]:
+    """While the main module of a client, as describe_main() has told it, is loaded in a worker or its spawner."""
+    global _loading, _loaded
+    _loading, _loaded = True, main
     try:
         yield
     finally:
@@ -65,6 +66,8 @@ def describe_main() -> Optional[Dict[str, str]]:
     None for an interactive interpreter, a script from standard input, and programs that only start others: IPython, and
     those of packages (`python -m pytest`), whose __main__ has nothing that could be called, and often no guard.
     """
+    if _loaded is not None:  # a worker that makes a pool itself
+        return dict(_loaded)
     main = sys.modules.get("__main__")
     # What workers send back is of a module of this name.
     if main is not None:

@@ -93,5 +93,5 @@ def load_main(main: Main) -> None:
         code = compile(main.code or "", "<string>", "exec", dont_inherit=True)
     module.__dict__["__builtins__"] = __builtins__
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-    with preparation.loading():
+    with preparation.loading({kind: value for kind, value in main._asdict().items() if value is not None}):
         exec(code, module.__dict__)
