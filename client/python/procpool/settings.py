@@ -88,7 +88,7 @@ def open_message(initializer: Optional[Callable[..., Any]], initargs: Iterable[A
         "runtime": _runtime(),
         "pickle": True,
         "options": options,
-        "cwd": os.getcwd(),
+        "cwd": _cwd(),
         "env_clear": True,
         "env": dict(os.environ),
         "umask": _umask(),
@@ -123,6 +123,13 @@ def _subprocess() -> Any:
     import subprocess  # 8 ms, so not with this package
 
     return subprocess
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed, and is still there for those who are in it
+        return f"/proc/{os.getpid()}/cwd"
 
 
 def _umask() -> int:
