@@ -302,7 +302,6 @@ static void log_failed_runtime(const struct outcome *error)
 
 static void finish_worker(struct channel *channel)
 {
-	hear_out(channel);
 	log_failed_worker(channel);
 	struct worker_end end = channel->end;
 	char tail[TAIL_TEXT_SIZE];
@@ -331,7 +330,6 @@ static void finish_runtime(struct channel *spawner)
 {
 	struct channel *channel, *next;
 	struct channel_list *channels = &spawner->server->channels;
-	hear_out(spawner);
 	TAILQ_FOREACH (channel, channels, in_server) {
 		if (channel->runtime != spawner->runtime || !channel->worker)
 			continue;
@@ -358,6 +356,8 @@ static void finish_runtime(struct channel *spawner)
 void channel_finish(struct channel *channel)
 {
 	struct server *server = channel->server;
+	/* Its hello may be among it, and with that what it is. */
+	hear_out(channel);
 	if (channel->worker)
 		finish_worker(channel);
 	else

@@ -127,7 +127,7 @@ static const char *start_own_process(struct channel *channel, bool page)
 			return "got no page";
 		channel->worker->page = channel->page.page;
 	}
-	channel->worker->pid = channel->process.pid;
+	channel->worker->pid = channel->pid;
 	worker_process_confine(channel);
 	send_start(channel, page);
 	return NULL;

@@ -45,8 +45,8 @@ void worker_process_check(struct channel *channel)
 static bool is_known(const struct channel *channel)
 {
 	const struct channel *spawner = channel->runtime->channel;
-	if (channel_is_own_process(channel))
-		return true;
+	if (channel_is_own_process(channel)) /* until it was reaped */
+		return channel->process.pid != 0;
 	return spawner && proc_parent(channel->worker->pid) == spawner->process.pid;
 }
 

@@ -47,6 +47,16 @@ def closes_before_hello():
     stay()
 
 
+def says_all_at_once_and_exits():
+    """At a moment of the test's choice: sys.argv[2] is a gate."""
+    with open(sys.argv[2]):
+        pass
+    hello()
+    if "ready" in sys.argv[3:]:
+        send(READY, [["evil.f", ""]])
+    sys.exit(7)
+
+
 def speaks_another_protocol():
     hello(protocol=9)
     stay()

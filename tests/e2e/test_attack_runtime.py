@@ -9,6 +9,7 @@ import time
 
 import pytest
 from procpoold import PYTHON, children, descendants, eventually, parents
+from rpc import RpcError
 
 HERE = pathlib.Path(__file__).parent
 
@@ -209,3 +210,25 @@ def test_a_runtime_that_does_not_exist_is_told_in_the_log(daemon):
     told = "cannot start /nonexistent/runtime: No such file or directory"
     assert told in server.stderr()
     assert told in failure(server.connect())["message"]
+
+
+@pytest.mark.parametrize("said", [[], ["ready"]])
+def test_a_runtime_whose_end_is_noticed_before_its_hello_costs_only_its_pool(daemon, gate, said):
+    server, held = daemon(workers=1), gate()
+    client = server.connect()
+    runtime = [PYTHON, str(HERE / "evil_runtime.py"), "says_all_at_once_and_exits", held.path, *said]
+    msgid = client.request("open", {"runtime": runtime, "workers": 1})
+    held.await_held()
+    [pid] = [pid for pid in children(server.pid) if b"evil_runtime" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+    # Both lie there when the daemon looks again.
+    server.kill(signal.SIGSTOP)
+    held.release()
+    eventually(lambda: ") Z" in pathlib.Path(f"/proc/{pid}/stat").read_text())
+    server.kill(signal.SIGCONT)
+    if said:
+        assert client.response(msgid)["workers"] == 1  # it was, for a moment
+    else:
+        with pytest.raises(RpcError) as failed:
+            client.response(msgid)
+        assert "exited with status 7 before it was ready" in failed.value.error["message"]
+    assert client.call("apply", "demo.inc", [1]) == 2
