@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/text.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* The second byte's range keeps out what is overlong, surrogates, what is beyond Unicode, and the
@@ -16,12 +17,22 @@ static const struct {
 	{0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
 };
 
+/* The lines' and paragraphs' separators U+2028 and U+2029, which end a line to some, and what turns
+ * the direction of all that follows: U+202A to U+202E, U+2066 to U+2069. */
+static bool is_format(const uint8_t *data, size_t size)
+{
+	if (size < 3 || data[0] != 0xe2)
+		return false;
+	return (data[1] == 0x80 && data[2] >= 0xa8 && data[2] <= 0xae) ||
+	       (data[1] == 0x81 && data[2] >= 0xa6 && data[2] <= 0xa9);
+}
+
 int text_character(const uint8_t *data, size_t size)
 {
 	size_t i = 0, count = sizeof(forms) / sizeof(*forms);
 	while (i < count && (data[0] < forms[i].first_min || data[0] > forms[i].first_max))
 		i++;
-	if (i == count)
+	if (i == count || is_format(data, size))
 		return 0;
 	if (size > 1 && forms[i].size > 1 &&
 	    (data[1] < forms[i].second_min || data[1] > forms[i].second_max))

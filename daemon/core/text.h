@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What of a worker's bytes can be shown to people: UTF-8 without control characters. All else is
- * shown as \xNN, so that it neither ends a line nor reaches a terminal as a command. A backslash
- * stays one: this is for reading, not for getting the bytes back.
+ * What of a worker's bytes can be shown to people: UTF-8 without characters that control where and
+ * in which direction text goes on. All else is shown as \xNN, so that it neither ends a line nor
+ * reaches a terminal as a command. A backslash stays one: this is for reading, not for getting the
+ * bytes back.
  */
 #pragma once
 

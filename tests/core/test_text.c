@@ -42,6 +42,20 @@ static void test_what_could_command_a_terminal_is_none(void **state)
 	assert_int_equal(character("\xc2\x9b"), 0);
 }
 
+static void test_what_ends_a_line_or_turns_it_round_is_none(void **state)
+{
+	(void)state;
+	static const char *const none[] = {"\u2028", "\u2029", "\u202a", "\u202e",
+					   "\u2066", "\u2069", "\u202ex"};
+	static const char *const some[] = {"\u2027", "\u202f", "\u2065", "\u206a", "\u20a8"};
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+		assert_int_equal(character(none[i]), 0);
+	for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++)
+		assert_int_equal(character(some[i]), 3);
+	/* What follows decides. */
+	assert_int_equal(character("\xe2\x80"), TEXT_CUT);
+}
+
 static void test_what_is_not_utf8_is_none(void **state)
 {
 	(void)state;
@@ -85,6 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_characters_that_can_be_shown),
 		cmocka_unit_test(test_what_could_command_a_terminal_is_none),
+		cmocka_unit_test(test_what_ends_a_line_or_turns_it_round_is_none),
 		cmocka_unit_test(test_what_is_not_utf8_is_none),
 		cmocka_unit_test(test_what_may_become_one_is_cut),
 		cmocka_unit_test(test_text_is_written_with_its_line_ends),

@@ -76,7 +76,7 @@ def test_workers_of_a_spawner_that_takes_no_output_print_where_it_does(daemon):
 def test_garbage_and_escape_sequences_are_harmless(probe):
     server = probe(workers=1)
     client = server.connect()
-    garbage = bytes(range(256)) + b"\x1b[2J\x1b]0;owned\x07\xc2\x9b31m\xe2\x82\r\x00" + os.urandom(5000)
+    garbage = bytes(range(256)) + b"\x1b[2J\x1b]0;owned\x07\xc2\x9b31m\xe2\x82\r\x00\xe2\x80\xa9" + os.urandom(5000)
     client.call("apply", "probe.say", ["stdout", garbage])
     client.call("apply", "probe.say", ["stdout", b"\n2026-01-01 00:00:00.000 procpoold: error: forged\n<0>after\n"])
     eventually(lambda: lines(server, "after"))
