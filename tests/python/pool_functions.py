@@ -256,6 +256,10 @@ def eat(size):
     return len(bytearray(size))
 
 
+def make_bytes(size):
+    return bytes(size)
+
+
 def call_named_pool(name, x):
     import procpool
 

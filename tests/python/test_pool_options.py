@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What procpool.Pool can do and a library's pool cannot: limits of time, retries, cancelling, detaching, names."""
 
+import itertools
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -296,7 +298,54 @@ def test_only_functions_of_its_modules_are_called(named):
         procpool.Pool(name="work").apply(os.getpid)
 
 
+def test_an_executor_calls_a_named_pool(named):
+    named()
+    with procpool.Executor(name="work") as executor:
+        assert executor.submit("pool_functions:pack", 1, x=(2,)).result(SECONDS) == ((1,), {"x": (2,)})
+    assert procpool.Pool(name="work").apply(work.inc, (1,)) == 2
+
+
+def test_join_of_a_named_pool_waits_for_what_threads_have_called(named, tmp_path):
+    named()
+    pool, values = procpool.Pool(name="work"), []
+    thread = threading.Thread(target=lambda: values.append(
+        pool.apply(work.touch_and_hold, (str(tmp_path / "running"), str(tmp_path / "go")))))  # fmt: skip
+    thread.start()
+    work.hold(tmp_path / "running")
+    pool.close()
+    joins = threading.Thread(target=pool.join)
+    joins.start()
+    work.touch(tmp_path / "go")
+    for each in (joins, thread):
+        each.join(SECONDS)
+    assert values == [str(tmp_path / "go")]
+
+
 # Pools of one's own
+
+def test_a_daemon_of_another_user_is_not_trusted(daemon_of_mine, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(procpool.Denied, match="has the user id .* trust=True allows that"):
+        procpool.Pool(1, address=str(daemon_of_mine.path))
+    with procpool.Pool(1, address=str(daemon_of_mine.path), trust=True) as pool:
+        assert pool.apply(work.inc, (1,)) == 2
+
+
+def test_a_named_pool_of_another_user_is_called_plainly(named, monkeypatch):
+    named()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert procpool.Pool(name="work").apply(work.same, ((1, 2),)) == [1, 2]
+    assert procpool.Pool(name="work", trust=True).apply(work.same, ((1, 2),)) == (1, 2)
+
+
+def test_large_results_are_not_taken_far_ahead():
+    taken = itertools.count()
+    with procpool.Pool(2) as pool:
+        results = pool.imap(work.make_bytes, (8 << 20 for _ in taken))
+        for _ in range(6):
+            assert len(next(results)) == 8 << 20
+        assert next(taken) < 40
+
 
 def test_workers_have_their_limit_of_memory():
     with procpool.Pool(1, memory=256 << 20) as pool:

@@ -280,6 +280,34 @@ def test_a_pool_that_a_thread_has_made_serves_all(start):
     """)) == ("1\n", "")
 
 
+def test_the_end_of_the_daemon_is_told_and_the_next_pool_has_another(start):
+    assert ends(start("""
+        import os, signal, procpool
+        from pool_functions import nap
+        def daemon():
+            return int(open(f"/proc/{os.getppid()}/stat").read().rpartition(")")[2].split()[1])
+        if __name__ == "__main__":
+            pool = procpool.Pool(1)
+            results = [pool.apply_async(nap, (60,)), pool.map_async(nap, [60] * 3)]
+            lazy = pool.imap(nap, [60])
+            pid = procpool.Pool(1).apply(daemon)
+            os.kill(pid, signal.SIGKILL)
+            for wait in (results[0].get, results[1].get, lazy.next):
+                try:
+                    wait(20)
+                except procpool.ConnectionLost:
+                    print("lost")
+            try:
+                pool.apply(abs, (-1,))
+            except procpool.ConnectionLost:
+                print("lost")
+            pool.terminate()
+            pool.join()
+            with procpool.Pool(1) as pool:
+                print(pool.apply(abs, (-1,)))
+    """)) == ("lost\nlost\nlost\nlost\n1\n", "")
+
+
 def test_a_child_of_fork_makes_its_own_pool(start):
     assert ends(start("""
         import os

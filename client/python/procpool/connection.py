@@ -249,8 +249,8 @@ class Connection:
         self._callbacks.put(call)
         return call
 
-    def of_lane(self, lane: Lane) -> List[Call]:
-        """What is under way, or held back, of a lane."""
+    def of_lane(self, lane: Optional[Lane]) -> List[Call]:
+        """What is under way, or held back, of a lane; with None, of call() and request()."""
         return [call for call in [*self._calls.values(), *self._jobs.values()] if call.lane is lane]
 
     def _submit(self, call: Call, message: Packed) -> None:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import threading
 from time import monotonic
-from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from . import private, settings
 from .calls import Calls, Function, Prepared
 from .codec import PICKLE, PLAIN, Codec, Packed
-from .connection import Connection, Job, message, pack
+from .connection import Call, Connection, Job, message, pack
 from .errors import ConnectionLost, Denied, Error, InitializerFailed, NoSuchPool, NotReady
 from .functions import advise
 from .output import Output
@@ -145,11 +145,15 @@ class Handle:
     def _terminate(self) -> None:
         pass
 
+    def _calls(self) -> List[Call]:
+        """What is under way, also by apply() in other threads; not what is detached."""
+        return [*self.connection.of_lane(self.lane), *self.connection.of_lane(None)]
+
     def _wait_for_calls(self, timeout: Optional[float]) -> None:
         """Until nothing is under way and callbacks have run."""
         end = None if timeout is None else monotonic() + timeout
         while not self._gone:
-            calls = self.connection.of_lane(self.lane)
+            calls = self._calls()
             for call in calls:
                 if not call.wait(None if end is None else max(end - monotonic(), 0.0)):
                     return
@@ -179,12 +183,14 @@ class OwnHandle(Handle):
 
     @classmethod
     def open(cls, initializer: Optional[Callable[..., Any]], initargs: Iterable[Any], wanted: Dict[str, Any],
-             address: Optional[str]) -> OwnHandle:  # fmt: skip
+             address: Optional[str], trust: Optional[bool]) -> OwnHandle:  # fmt: skip
         """Opens a pool with these settings, at the daemon at this path; else at a running one of this user's, else at
         one for this process alone.
 
+        trust  whether to unpickle what comes from there though daemon or workers have another user id
+
         Waits for its first worker: InitializerFailed, or the RuntimeError that a script without `__main__` guard gets
-        (preparation.py), are raised here. OSError, RuntimeError where no daemon is to be had.
+        (preparation.py), are raised here. OSError, RuntimeError where no daemon is to be had; Denied.
         """
         options = settings.describe_program()
         try:
@@ -195,7 +201,11 @@ class OwnHandle(Handle):
             output = Output()
             connection.on_output = _show_on(output)
             try:
-                answer = connection.call(request, PICKLE.restore)
+                if not trust:
+                    _check_uid("the daemon", connection.uid)
+                answer = connection.call(request)
+                if not trust:
+                    _check_workers(connection, answer["pool"])
             except Denied:
                 connection.close()
                 if last:
@@ -254,7 +264,7 @@ class NamedHandle(Handle):
             raise
 
     def _terminate(self) -> None:
-        for call in self.connection.of_lane(self.lane):
+        for call in self._calls():
             what = call.id() if isinstance(call, Job) else {"request": call.msgid}
             if not call.came:
                 self.connection.submit(message("cancel", pack(what)))
@@ -270,15 +280,25 @@ def _daemons(address: Optional[str]) -> Iterator[Tuple[bool, Connection]]:
     except (OSError, Error):
         pass
     else:
-        if connection.uid == os.geteuid():
-            yield False, connection
-        else:
-            connection.close()
+        yield False, connection
     yield True, Connection.connect(private.daemon())
 
 
 def _show_on(output: Output) -> Callable[[str, int, str, bytes], None]:
     return lambda pool, worker, stream, data: output.show(worker, stream, data)
+
+
+def _check_uid(who: str, uid: object) -> None:
+    """Denied where what comes from there must not be unpickled."""
+    if uid != os.geteuid():
+        raise Denied(f"{who} has the user id {uid}, not that of this program: what it sends is unpickled here, and could "
+                     f"run any code; trust=True allows that")
+
+
+def _check_workers(connection: Connection, name: str) -> None:
+    for row in connection.request("pools"):
+        if row["name"] == name:
+            _check_uid("a worker", row["uid"])
 
 
 def is_plain(iterable: object) -> bool:

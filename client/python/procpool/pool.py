@@ -56,7 +56,7 @@ class Pool:
 
     processes, initializer, initargs, maxtasksperchild
                    as in multiprocessing; `context` is taken and not needed
-    trust          with name: whether to unpickle what its workers send; by default only those of the own user id
+    trust          whether to unpickle what workers send though they have another user id; it may run any code here
     memory         bytes that a worker may use: more is procpool.OutOfMemory for its call
     max_rss        bytes of memory over which a worker is replaced after its call
     workers_min, workers_max, idle_seconds
@@ -88,7 +88,7 @@ class Pool:
                 own["workers"] = check_processes(processes)
             elif processes is not None:
                 raise ValueError("processes is instead of workers_min and workers_max, not together with them")
-            self.handle = OwnHandle.open(initializer, initargs, own, address)
+            self.handle = OwnHandle.open(initializer, initargs, own, address, trust)
         self._processes = self.handle.workers
         self._state = RUN
 
