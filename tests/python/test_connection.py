@@ -16,7 +16,7 @@ from conftest import PACKAGE
 from fake import DEADLINE, Fake, eventually, in_thread
 from procpool import codec, errors
 from procpool.connection import message, pack
-from procpool.pending import WINDOW, WINDOW_BYTES
+from procpool.pending import WINDOW_BYTES
 
 
 @pytest.fixture
@@ -269,23 +269,30 @@ def test_a_terminal_that_fails_harms_nothing(fake, connection):
 # Bounded flow
 
 
-def test_a_lane_has_so_many_calls_under_way_at_most(fake, connection):
+@pytest.fixture
+def window(monkeypatch):
+    """So few calls under way that the sockets hold them while nobody reads."""
+    monkeypatch.setattr("procpool.pending.WINDOW", 64)
+    return 64
+
+
+def test_a_lane_has_so_many_calls_under_way_at_most(fake, connection, window):
     lane = connection.lane()
-    calls = [connection.submit(echo(n), lane) for n in range(WINDOW + 500)]
-    requests = [fake.receive() for _ in range(WINDOW)]
+    calls = [connection.submit(echo(n), lane) for n in range(window + 50)]
+    requests = [fake.receive() for _ in range(window)]
     with pytest.raises(AssertionError, match="no request"):
         fake.receive(timeout=0.05)
     other = in_thread(connection.call, echo("other"))  # which no lane holds back
     fake.answer(fake.receive())
     assert other() == ["other"]
-    fake.answer(*requests[:200])
-    requests += [fake.receive() for _ in range(200)]
-    assert [request[3][0] for request in requests] == list(range(WINDOW + 200))
+    fake.answer(*requests[:20])
+    requests += [fake.receive() for _ in range(20)]
+    assert [request[3][0] for request in requests] == list(range(window + 20))
     with pytest.raises(AssertionError, match="no request"):
         fake.receive(timeout=0.05)
-    fake.answer(*requests[200:])
+    fake.answer(*requests[20:])
     fake.serve()
-    assert [call.result() for call in calls] == [[n] for n in range(WINDOW + 500)]
+    assert [call.result() for call in calls] == [[n] for n in range(window + 50)]
 
 
 def test_a_lane_has_so_many_bytes_under_way_at_most(fake, connection):
@@ -306,14 +313,14 @@ def test_a_request_larger_than_the_window_goes_alone(fake, connection):
     assert connection.submit(echo(bytes(WINDOW_BYTES + 1))).result() == WINDOW_BYTES + 1
 
 
-def test_a_call_that_is_held_back_can_be_cancelled_without_the_daemon(fake, connection):
+def test_a_call_that_is_held_back_can_be_cancelled_without_the_daemon(fake, connection, window):
     lane = connection.lane()
-    calls = [connection.submit(echo(n), lane) for n in range(WINDOW + 2)]
+    calls = [connection.submit(echo(n), lane) for n in range(window + 2)]
     assert calls[-2].cancel()["cancelled"]
     with pytest.raises(errors.Cancelled):
         calls[-2].result()
     fake.serve()
-    assert calls[-1].result() == [WINDOW + 1] and calls[0].result() == [0]
+    assert calls[-1].result() == [window + 1] and calls[0].result() == [0]
 
 
 def test_a_call_under_way_is_cancelled_by_its_msgid(fake, connection):
@@ -415,8 +422,8 @@ def lost(fake, calls, kind=errors.ConnectionLost):
         fake.connection.request("ping")
 
 
-def test_the_end_of_the_connection_is_told_to_all(fake, connection):
-    calls = [connection.submit(echo(n)) for n in range(WINDOW + 10)]
+def test_the_end_of_the_connection_is_told_to_all(fake, connection, window):
+    calls = [connection.submit(echo(n)) for n in range(window + 10)]
     waiting = [in_thread(connection.call, echo(n)) for n in range(5)]
     seen = []
     calls.append(connection.submit(echo(1), connection.lane(), done=seen.append))
