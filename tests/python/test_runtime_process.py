@@ -7,7 +7,7 @@ import socket
 import sys
 
 import pytest
-from runtime_driver import Spawner, loop, module, wait_until  # noqa: F401 (loop)
+from runtime_driver import INTERPRETER, MAIN, Spawner, loop, module, wait_until  # noqa: F401 (loop)
 
 WORK = r"""
 import ctypes, os, signal, subprocess, sys, threading, time
@@ -157,6 +157,16 @@ def test_a_task_that_replaces_its_output_keeps_what_it_replaced(worker, tmp_path
     worker.apply("work:print_", "x", "\n")
     assert worker.end()["exit_status"] == 0
     assert (tmp_path / "output").read_text() == "x\n"
+
+
+def test_nothing_is_warned_of(tmp_path):
+    spawner = Spawner(modules=[module(tmp_path, "work", WORK)],
+                      program=[INTERPRETER, "-X", "dev", "-W", "error", str(MAIN)])
+    worker = spawner.worker()
+    worker.apply("work:by_subprocess")
+    assert worker.end()["exit_status"] == 0
+    assert worker.error.read() == ""
+    assert spawner.close() == (0, "", "")
 
 
 def test_the_end_of_its_channel_ends_a_worker(worker):

@@ -56,6 +56,7 @@ class Spawner:
             return e.code if isinstance(e.code, int) else 1
         finally:
             self._end_children()
+            self._channel.detach()  # it ends with the process, whose exit handlers run before
         return 0
 
     def _begin(self) -> Tuple[Start, bytes]:
@@ -78,6 +79,7 @@ class Spawner:
                                  "every worker loads the pool's modules anew")
             restart(start, ready)
         self._functions = functions
+        start.frame = b""  # it may be large, and every worker would have it
         return start, ready
 
     def _next_frame(self) -> bytes:

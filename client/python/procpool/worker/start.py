@@ -24,7 +24,7 @@ class Start:
         message = codec.unpackb(frame)
         if message[0] != START:
             raise ProtocolError(f"message {message[0]!r} instead of start")
-        self.frame = frame
+        self.frame = frame  #: the whole message
         settings: Dict[str, Any] = message[1]
         self.pool: str = settings["pool"]
         self.worker: int = settings["worker"]
