@@ -14,7 +14,7 @@ PACKAGE = TESTS.parent / "client" / "python"
 BUILD = pathlib.Path(os.environ.get("PROCPOOL_BUILD", TESTS.parent / "build"))
 TEST_SECONDS = int(4 * float(os.environ.get("PROCPOOL_TEST_DEADLINE", "20")))
 
-EXTENSION = BUILD / "daemon" / "runtime" / "python"
+EXTENSION = pathlib.Path(os.environ.get("PROCPOOL_TEST_EXTENSION", BUILD / "daemon" / "runtime" / "python"))
 
 os.environ["PROCPOOL_BUILD"] = str(BUILD)
 sys.path[:0] = [str(PACKAGE), str(EXTENSION), str(TESTS / "e2e"), str(TESTS / "runtime")]

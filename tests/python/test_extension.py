@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The loop of the extension _procpool: what it does beyond the loop in Python, which test_runtime_*.py test both of."""
 
+import functools
+import operator
 import os
 import pickle
 import signal
-import socket
-import subprocess
-import sys
-import threading
 
-import msgpack
 import pytest
-from conftest import EXTENSION
-from procpool import codec
-from runtime_driver import (DEADLINE, ERROR, JOB, LOG, PROGRESS, RESULT, TASK, Channel, Page, Spawner, module, pickled,
-                            wait_until)
+from procpoold import PYTHON, Daemon
+from runtime_driver import PROGRESS, RESULT, Spawner, module, pickled, wait_until
 
-_procpool = pytest.importorskip("_procpool")
+pytest.importorskip("_procpool")
 
 WORK = '''
 import os, signal, sys, threading, time
@@ -182,9 +177,6 @@ def test_many_large_values_come_in_one_message(worker):
 
 
 def test_a_callable_may_be_large(worker):
-    import functools
-    import operator
-
     blob = b"x" * (1 << 20)
     callable_ = pickle.dumps(functools.partial(operator.add, blob), 5)
     assert worker.map("label", [b"y", b"z"], pickle=callable_) == [("ok", blob + b"y"), ("ok", blob + b"z")]
@@ -261,3 +253,36 @@ def test_calls_leave_nothing_behind(worker, function, items, options):
     for _ in range(8):
         after = run()
     assert after - before < 50
+
+
+# With a daemon
+
+
+def test_with_a_daemon_each_death_costs_one_element_and_each_element_runs_once(tmp_path):
+    """Workers that end in the middle of large chunks, in two ways."""
+    ran = tmp_path / "ran"
+    path = module(tmp_path, "deadly", f"""
+import os, signal
+
+def run(x):
+    file = os.open({str(ran)!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, b"%d\\n" % x)
+    os.close(file)
+    if x % 1000 == 300:
+        os._exit(7)
+    if x % 1000 == 700:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return -x
+""")
+    pool = {"interpreter": PYTHON, "modules": [str(path)], "workers": 2}
+    daemon = Daemon(workers=1, pools={"deadly": pool}, env={"PYTHONPATH": os.environ["PYTHONPATH"]}).await_ready()
+    try:
+        outcomes = daemon.connect().call("map", "deadly:run", list(range(3000)), {"errors": "collect", "chunksize": 500})
+    finally:
+        daemon.finish()
+    lost = [x for x, (error, _) in enumerate(outcomes) if error is not None]
+    assert lost == [300, 700, 1300, 1700, 2300, 2700]
+    assert [outcomes[x][0].get("exit_status") for x in lost] == [7, None] * 3
+    assert [outcomes[x][0].get("signal") for x in lost] == [None, 9] * 3
+    assert all(value == -x for x, (_, value) in enumerate(outcomes) if x not in lost)
+    assert sorted(map(int, ran.read_text().split())) == list(range(3000))
