@@ -85,11 +85,15 @@ static inline void call_begin(struct procpool_call *call, const char *function, 
  */
 int call_value(struct procpool_call *call, int status, struct procpool_value *ret);
 
+/* The call returns what is written there: one value, well-formed and flat. */
+struct procpool_writer *call_return_scalar(struct procpool_call *call);
+
 /*
- * The call returns bytes, or an ext, of a payload that stays where it is until it has been told:
- * large ones are not copied. CALL_SPLIT comes of those.
+ * The call returns bytes, a string or an ext of a payload that stays where it is until it has been
+ * told: large ones are not copied. CALL_SPLIT comes of those.
  */
 void call_return_bytes(struct procpool_call *call, struct procpool_value payload);
+void call_return_string(struct procpool_call *call, struct procpool_value payload);
 void call_return_ext(struct procpool_call *call, int8_t type, struct procpool_value payload);
 
 /* Whether a value of at most size_max bytes can be sent: it is well-formed, and nests no deeper

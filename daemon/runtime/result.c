@@ -72,6 +72,11 @@ int procpool_return_bytes(struct procpool_call *call, const void *data, size_t s
 	return done(call);
 }
 
+struct procpool_writer *call_return_scalar(struct procpool_call *call)
+{
+	return restart(call, CALL_SCALAR);
+}
+
 /* A payload from so many bytes on does not fit into the outbox. */
 #define SPLIT_MIN PAGE_OUTBOX_BYTES
 
@@ -94,6 +99,15 @@ void call_return_bytes(struct procpool_call *call, struct procpool_value payload
 		return_split(call, 0xc6, payload);
 	else
 		procpool_write_bytes(restart(call, CALL_SCALAR), payload.data, payload.size);
+}
+
+void call_return_string(struct procpool_call *call, struct procpool_value payload)
+{
+	if (payload.size >= SPLIT_MIN)
+		return_split(call, 0xdb, payload);
+	else
+		procpool_write_string_n(restart(call, CALL_SCALAR), (const char *)payload.data,
+					payload.size);
 }
 
 void call_return_ext(struct procpool_call *call, int8_t type, struct procpool_value payload)

@@ -3,6 +3,7 @@
 
 #include "proto/frame.h"
 #include "runtime/python/compat.h"
+#include "runtime/python/pack.h"
 
 static PyObject *integer_of(struct procpool_value value)
 {
@@ -101,68 +102,32 @@ PyObject *object_of_value(const struct hooks *hooks, const struct inbox *inbox,
 	return hooks_call(hooks->unpack, inbox_value(inbox, value));
 }
 
-/* What comes of writing an exact scalar. */
-enum written {
-	WRITTEN,
-	NOT_SCALAR, /* it is none, or one that MessagePack has no room for */
-};
-
-static enum written return_int(struct procpool_call *call, PyObject *object)
+/* A str or bytes, whose memory stays while the object does. False: it is none, or no UTF-8. */
+static bool return_text(struct procpool_call *call, PyObject *object, PyObject **kept)
 {
-	int overflow;
-	long long i = PyLong_AsLongLongAndOverflow(object, &overflow);
-	if (overflow == 0) {
-		procpool_return_int(call, i);
-		return WRITTEN;
+	if (PyBytes_CheckExact(object)) {
+		call_return_bytes(call, bytes_view(object));
+	} else if (PyUnicode_CheckExact(object)) {
+		Py_ssize_t size;
+		const char *text = PyUnicode_AsUTF8AndSize(object, &size);
+		if (!text) { /* out of memory is met again by who is asked next */
+			PyErr_Clear();
+			return false;
+		}
+		call_return_string(call,
+				   (struct procpool_value){(const uint8_t *)text, (size_t)size});
+	} else {
+		return false;
 	}
-	unsigned long long n = overflow > 0 ? PyLong_AsUnsignedLongLong(object) : 0;
-	if (overflow < 0 || (n == (unsigned long long)-1 && PyErr_Occurred())) {
-		PyErr_Clear();
-		return NOT_SCALAR;
-	}
-	procpool_return_uint(call, n);
-	return WRITTEN;
-}
-
-static enum written return_string(struct procpool_call *call, PyObject *object)
-{
-	Py_ssize_t size;
-	const char *text = PyUnicode_AsUTF8AndSize(object, &size);
-	if (!text) { /* surrogates; out of memory is met again by who is asked then */
-		PyErr_Clear();
-		return NOT_SCALAR;
-	}
-	procpool_return_string_n(call, text, (size_t)size);
-	return WRITTEN;
-}
-
-static enum written return_scalar(struct procpool_call *call, PyObject *object)
-{
-	if (object == Py_None)
-		procpool_return_nil(call);
-	else if (PyLong_CheckExact(object))
-		return return_int(call, object);
-	else if (PyFloat_CheckExact(object))
-		procpool_return_double(call, PyFloat_AS_DOUBLE(object));
-	else if (PyBool_Check(object))
-		procpool_return_bool(call, object == Py_True);
-	else if (PyUnicode_CheckExact(object))
-		return return_string(call, object);
-	else
-		return NOT_SCALAR;
-	return WRITTEN;
+	Py_XSETREF(*kept, Py_NewRef(object));
+	return true;
 }
 
 int object_return(const struct hooks *hooks, struct procpool_call *call, PyObject *object,
 		  bool pickle, PyObject **kept)
 {
-	if (return_scalar(call, object) == WRITTEN)
+	if (pack_scalar(call_return_scalar(call), object) || return_text(call, object, kept))
 		return 0;
-	if (PyBytes_CheckExact(object)) {
-		call_return_bytes(call, bytes_view(object));
-		Py_XSETREF(*kept, Py_NewRef(object));
-		return 0;
-	}
 	PyObject *encoded = hooks_call(pickle ? hooks->dumps : hooks->plain, Py_NewRef(object));
 	if (!encoded)
 		return -1;

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/python/pack.h"
 
-#include <stdbool.h>
-
-#include "procpool/value.h"
-
 static bool pack_int(struct procpool_writer *w, PyObject *value)
 {
 	int overflow;
@@ -43,8 +39,7 @@ static bool pack_bytes(struct procpool_writer *w, PyObject *value)
 	return true;
 }
 
-/* False: not one that is packed here. */
-static bool pack(struct procpool_writer *w, PyObject *value)
+bool pack_scalar(struct procpool_writer *w, PyObject *value)
 {
 	if (PyLong_CheckExact(value))
 		return pack_int(w, value);
@@ -68,7 +63,7 @@ static bool pack_all(struct procpool_writer *w, PyObject **values, Py_ssize_t co
 {
 	procpool_write_array(w, (size_t)count);
 	for (Py_ssize_t i = 0; i < count; i++)
-		if (!pack(w, values[i]) || w->size > size_max)
+		if (!pack_scalar(w, values[i]) || w->size > size_max)
 			return false;
 	return w->size <= size_max;
 }

@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packing many values at once, for the client: what a map of a million numbers spends its time
- * with.
+ * Packing scalars: what a worker returns, and many at once for the client, whose map of a million
+ * numbers spends its time with it.
  */
 #pragma once
 
 #include <Python.h>
+#include <stdbool.h>
+
+#include "procpool/value.h"
 
 /* Values from so many bytes on are not copied, so they are none of these. */
 #define PACK_BYTES_MAX 65535
 
 /*
+ * Writes a value that MessagePack keeps exactly: None, bool, int of 64 bits, float, str without
+ * surrogates, bytes, of these very types and of at most PACK_BYTES_MAX bytes. False: it is none,
+ * and nothing is written. Runs no Python code.
+ */
+bool pack_scalar(struct procpool_writer *w, PyObject *value);
+
+/*
  * The MessagePack array of a list or tuple, as bytes, where each of its values is one that
- * MessagePack keeps exactly: None, bool, int of 64 bits, float, str without surrogates, bytes, of
- * these very types and of at most PACK_BYTES_MAX bytes. None where one is not, or they have more
- * than size_max bytes together; NULL with TypeError where it is no list or tuple, or MemoryError.
- * Runs no Python code.
+ * pack_scalar() writes. None where one is not, or they have more than size_max bytes together; NULL
+ * with TypeError where it is no list or tuple, or MemoryError. Runs no Python code.
  */
 PyObject *pack_array(PyObject *values, size_t size_max);
