@@ -22,7 +22,7 @@ AT_ONCE = DEADLINE / 10  # seconds within which the program ends, and what it ha
 
 PROGRAM = """
 import os, signal, sys, time
-from procpool import Pool, private
+from procpool import Executor, Pool, private
 
 def mark(what):
     with open(sys.argv[1], "a") as file:
@@ -196,6 +196,57 @@ def test_an_interrupt_ends_the_program_in(server, program, use):
     assert running.await_end() == -signal.SIGINT
     assert "KeyboardInterrupt" in running.errors.read_text()
     assert_nothing_left(server, running, workers)
+
+
+MAINS = {
+    "of an executor's future": """with Executor(2) as executor:
+        mark(private._path)
+        executor.submit(rest, 1)
+        executor.submit(rest, 2).result()
+""",
+    "of an executor's map": """with Executor(2) as executor:
+        mark(private._path)
+        list(executor.map(rest, range(100)))
+""",
+    "of an executor's end": """with Executor(2) as executor:
+        mark(private._path)
+        futures = [executor.submit(rest, x) for x in range(100)]
+""",
+    "of a pool that is not ended": """pool = Pool(2)
+    mark(private._path)
+    pool.map(rest, range(100))
+""",
+    "of a join": """pool = Pool(2)
+    mark(private._path)
+    results = [pool.apply_async(rest, (x,)) for x in range(100)]
+    pool.close()
+    pool.join()
+""",
+    "of what waits in another thread": """import threading
+    pool = Pool(2)
+    mark(private._path)
+    threading.Thread(target=pool.map, args=(rest, range(100)), daemon=True).start()
+    signal.pause()
+""",
+}
+
+
+@pytest.mark.parametrize("main", MAINS.values(), ids=MAINS)
+def test_an_interrupt_ends_the_program_in_the_midst(server, program, main):
+    running = program("pass", main=main)
+    workers = running.await_workers()
+    running.interrupt()
+    assert running.await_end() == -signal.SIGINT
+    assert_nothing_left(server, running, workers)
+
+
+def test_an_interrupt_ends_the_program_while_its_pool_is_set_up(server, program):
+    """When it has no worker that is ready, and may never have one."""
+    running = program("pass", main="pool = Pool(2, rest, (1,))")
+    workers = running.await_workers()
+    running.interrupt()
+    assert running.await_end() == -signal.SIGINT
+    await_end(workers, AT_ONCE)
 
 
 def test_a_terminals_interrupt_ends_the_program(server, program):

@@ -227,7 +227,11 @@ def test_an_interrupt_while_it_starts_leaves_nothing(program, tmp_path):
     """A daemon that is not told of any more ends by itself (tests/e2e/test_private.py)."""
     marks = tmp_path / "marks"
     daemon = make_program(tmp_path, code=f"echo $$ >{marks}; exec sleep 1000")
-    creator = program("private.daemon()", env={"PROCPOOL_DAEMON": daemon})
+    creator = program("""
+private._read_line = lambda *_: (print("waits", flush=True), signal.pause())
+private.daemon()
+""", env={"PROCPOOL_DAEMON": daemon})
+    assert creator.read() == "waits"
     launcher = int(eventually(lambda: marks.exists() and marks.read_text().strip()))
     creator.process.send_signal(signal.SIGINT)
     assert creator.wait(AT_ONCE) == -signal.SIGINT

@@ -9,6 +9,7 @@
 
 Pool        multiprocessing.Pool, in workers that cannot hang the program
 Executor    a concurrent.futures.Executor on such a pool
+Client      a plain client of the daemon, for functions of any language
 Error       what a call raises beside the function's own exceptions; a class for each kind of it
 
 In functions that run in workers: current_job, attempt, progress, stopped, Stopped, worker_index.
@@ -21,6 +22,7 @@ from ._version import VERSION as __version__
 from .context import Stopped, attempt, call, current_job, progress, stopped, worker_index
 
 if TYPE_CHECKING:
+    from .client import Client
     from .errors import (
         Ambiguous,
         BadRequest,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 # What takes time to import is imported when it is first asked for: a worker needs little of it.
 _MODULES = {
+    "client": ["Client"],
     "executor": ["Executor"],
     "pool": ["Pool"],
     "result": ["AsyncResult", "MapResult"],
@@ -65,8 +68,8 @@ _MODULES = {
 _LATER = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "Ambiguous", "AsyncResult", "BadRequest", "Busy", "Cancelled", "ConnectionLost", "Denied", "Error", "Executor",
-    "Expired", "FunctionFailed", "InitializerFailed", "MapResult", "NoSuchJob", "NoSuchPool", "NotReady",
+    "Ambiguous", "AsyncResult", "BadRequest", "Busy", "Cancelled", "Client", "ConnectionLost", "Denied", "Error",
+    "Executor", "Expired", "FunctionFailed", "InitializerFailed", "MapResult", "NoSuchJob", "NoSuchPool", "NotReady",
     "OutOfMemory", "Pool", "PoolClosed", "RemoteTraceback", "ShuttingDown", "Stopped", "Timeout", "TooLarge",
     "UnknownFunction", "UnknownMethod", "WorkerLost", "WouldDeadlock", "__version__", "attempt", "call",
     "current_job", "progress", "stopped", "worker_index",

@@ -109,6 +109,13 @@ class Executor(concurrent.futures.Executor):
         end = None if timeout is None else monotonic() + timeout
         return _until(self._pool.istarmap(fn, iterables, chunksize, self._options), end)
 
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> Optional[bool]:
+        """Waits for all calls; after Ctrl-C, which ends those of a ProcessPoolExecutor too, it ends them."""
+        if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+            self._down = True
+            self._pool.terminate()
+        return super().__exit__(exc_type, exc_val, exc_tb)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls.
 
