@@ -35,11 +35,12 @@ BROKEN = msgpack.ExtType(99, b"123")  #: stands for a timestamp of three bytes, 
 BROKEN_PACKED = b"\xc7\x03\x63"
 
 
-@pytest.fixture(params=LOOPS, autouse=True)
-def loop(request, monkeypatch):
+@pytest.fixture(params=LOOPS, autouse=True, scope="module")
+def loop(request):
     """For test modules that import it: workers in pure Python, then those of the extension."""
-    monkeypatch.setenv("PROCPOOL_PURE", LOOPS[request.param])
-    return request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROCPOOL_PURE", LOOPS[request.param])
+        yield request.param
 
 
 def pickled(value):
@@ -202,6 +203,7 @@ class Spawner(Channel):
         theirs.close()
         self.hello = self.expect(HELLO)[1]
         self.workers = 0
+        self.functions = None
         self.exits = {}
         settings = {"pool": "test", "worker": 0, "workers": 2, "modules": [str(module) for module in modules],
                     "initializer": None, "initargs": [], "message_bytes": 96 << 20, "value_depth": 24, "page": False}
@@ -216,7 +218,10 @@ class Spawner(Channel):
         self.send([START, {**settings, **start}])
 
     def ready(self):
-        return dict(self.expect(READY)[1])
+        """Its functions."""
+        if self.functions is None:
+            self.functions = dict(self.expect(READY)[1])
+        return self.functions
 
     def failed(self):
         return self.expect(FAILED)[1]
@@ -227,8 +232,7 @@ class Spawner(Channel):
 
     def worker(self):
         """One that is ready, of a spawner that may not be yet."""
-        if self.workers == 0:
-            self.ready()
+        self.ready()
         return self.fork().ready()
 
     def expect_forked(self, number):

@@ -111,12 +111,18 @@ def raise_large_data(n):
 """
 
 
-@pytest.fixture
-def worker(tmp_path):
-    module(tmp_path, "work_of_pickles", WORK)
-    spawner = Spawner(own=True, path=[tmp_path], main={"path": str(module(tmp_path, "script", WORK))})
-    yield spawner.worker()
+@pytest.fixture(scope="module")
+def spawner(loop, tmp_path_factory):  # noqa: F811
+    path = tmp_path_factory.mktemp("work")
+    module(path, "work_of_pickles", WORK)
+    spawner = Spawner(own=True, path=[path], main={"path": str(module(path, "script", WORK))})
+    yield spawner
     assert spawner.close()[0] == 0
+
+
+@pytest.fixture
+def worker(spawner):
+    return spawner.worker()
 
 
 def name(function):

@@ -77,15 +77,16 @@ def ignore(number): signal.signal(number, signal.SIG_IGN)
 """
 
 
-@pytest.fixture
-def fifo(tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    return tmp_path / "fifo"
+@pytest.fixture(scope="module")
+def fifo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fifo") / "fifo"
+    os.mkfifo(path)
+    return path
 
 
-@pytest.fixture
-def spawner(tmp_path, fifo):
-    script = module(tmp_path, "script", WORK)
+@pytest.fixture(scope="module")
+def spawner(loop, fifo):  # noqa: F811
+    script = module(fifo.parent, "script", WORK)
     spawner = Spawner(own=True, main={"path": str(script)}, environment={"FIFO": str(fifo)})
     yield spawner
     assert spawner.close()[0] == 0

@@ -45,9 +45,9 @@ class Class:
 '''
 
 
-@pytest.fixture
-def work(tmp_path):
-    spawner = Spawner(modules=[module(tmp_path, "work", WORK)])
+@pytest.fixture(scope="module")
+def work(loop, tmp_path_factory):  # noqa: F811
+    spawner = Spawner(modules=[module(tmp_path_factory.mktemp("work"), "work", WORK)])
     yield spawner
     assert spawner.close()[0] == 0
 
