@@ -129,6 +129,12 @@ def test_a_lock_of_threads_says_what_to_send_instead():
     assert "Manager().Lock()" in str(functions.advise(raised.value))
 
 
+def test_a_lambda_in_arguments_is_advised_on():
+    with pytest.raises(Exception) as raised:
+        pickle.dumps([lambda: 1], 5)
+    assert "top level of a module" in str(functions.advise(raised.value))
+
+
 def test_other_errors_need_no_advice():
     error = TypeError("cannot pickle 'generator' object")
     assert functions.advise(error) is error

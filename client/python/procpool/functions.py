@@ -90,6 +90,9 @@ def advise(error: Exception) -> Exception:
         return RuntimeError(f"a multiprocessing {kind} cannot be sent to workers of procpool, which are no children of "
                             f"this program, neither in arguments nor in initargs: send multiprocessing.Manager()."
                             f"{kind}(), which can be")
+    if isinstance(error, (pickle.PicklingError, AttributeError)) and ("<lambda>" in text or "<locals>" in text):
+        return pickle.PicklingError(f"{text}: what is defined without a name to import it by cannot be sent in "
+                                    f"arguments: define it at the top level of a module")
     if isinstance(error, TypeError) and "_thread." in text:
         return TypeError(f"{text}: locks of threads mean nothing in another process, make them there or send "
                          f"multiprocessing.Manager().Lock()")
