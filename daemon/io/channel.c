@@ -277,27 +277,30 @@ static void log_failed_worker(const struct channel *channel)
 {
 	const char *name = channel->pool->spec->name;
 	const struct worker_end *end = &channel->end;
+	enum log_level level = channel_failure_level(channel);
 	unsigned number = channel->worker->number;
 	if (channel->worker->was_ready || !ended_silently(channel))
 		return;
 	if (channel->reason || end->reason)
-		log_error("pool %s: worker %u: %s", name, number,
-			  end->reason ? end->reason : channel->reason);
+		log_line(level, "pool %s: worker %u: %s", name, number,
+			 end->reason ? end->reason : channel->reason);
 	else if (end->signal)
-		log_error("pool %s: worker %u was ended by signal %d (%s) before it was ready",
-			  name, number, end->signal, strsignal(end->signal));
+		log_line(level,
+			 "pool %s: worker %u was ended by signal %d (%s) before it was ready", name,
+			 number, end->signal, strsignal(end->signal));
 	else
-		log_error("pool %s: worker %u exited with status %d before it was ready", name,
-			  number, end->exit_status);
+		log_line(level, "pool %s: worker %u exited with status %d before it was ready",
+			 name, number, end->exit_status);
 }
 
-static void log_failed_runtime(const struct outcome *error)
+static void log_failed_runtime(const struct channel *channel, const struct outcome *error)
 {
 	const char *text;
 	size_t size;
 	if (procpool_value_string(procpool_value_get(span_value(error->value), "message"), &text,
 				  &size))
-		log_error("%.*s", (int)(size < 1024 ? size : 1024), text);
+		log_line(channel_failure_level(channel), "%.*s", (int)(size < 1024 ? size : 1024),
+			 text);
 }
 
 static void finish_worker(struct channel *channel)
@@ -343,7 +346,7 @@ static void finish_runtime(struct channel *spawner)
 	enum runtime_end how = runtime_end(spawner);
 	struct outcome error = channel_explain_end(spawner);
 	if (silent)
-		log_failed_runtime(&error);
+		log_failed_runtime(spawner, &error);
 	spawner->runtime->channel = NULL;
 	runtime_exited(spawner->runtime, error, how, spawner->server->now_us);
 	for (channel = TAILQ_FIRST(channels); channel; channel = next) {

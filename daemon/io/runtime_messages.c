@@ -207,8 +207,8 @@ static const char *handle_failed(struct channel *channel, const struct message *
 	const char *text = "";
 	size_t size = 0;
 	procpool_value_string(procpool_value_get(message->elements[0], "message"), &text, &size);
-	log_error("pool %s: %.*s", channel->pool->spec->name, (int)(size < 1024 ? size : 1024),
-		  text);
+	log_line(channel_failure_level(channel), "pool %s: %.*s", channel->pool->spec->name,
+		 (int)(size < 1024 ? size : 1024), text);
 	/* Its exit must follow. */
 	if (channel->worker)
 		pool_worker_leaves(channel->worker, channel->server->now_us);
