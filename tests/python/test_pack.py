@@ -60,6 +60,19 @@ def test_no_more_is_packed_than_was_asked_for(pack, values):
     assert pack(values, 0) is pack(values, -1) is None
 
 
+@pytest.fixture(params=["python", "extension"])
+def has_type(request):
+    return codec._has_type if request.param == "python" else pytest.importorskip("_procpool").has_type
+
+
+def test_a_type_is_found_among_others_wherever_it_is(has_type):
+    many = [*range(1000)]
+    for values in ([Int()], [*many, Int()], [Int(), *many], [*many, Int(), *many]):
+        assert has_type(values, Int) is True
+        assert has_type(values, float) is False
+    assert has_type([], int) is has_type([True], int) is False
+
+
 @pytest.mark.parametrize("values", [None, 5, "text", {1}, iter([1]), range(3)])
 @pytest.mark.skipif(pack_array is None, reason="_procpool is not built")
 def test_the_extension_takes_only_lists_and_tuples(values):

@@ -156,18 +156,20 @@ def _weight(values: Values) -> int:
     return sys.maxsize + 1 if max(lengths) >= LARGE_BYTES else sum(lengths)
 
 
-def _best_pack_scalars() -> Callable[..., Optional[bytes]]:
-    if not os.environ.get("PROCPOOL_PURE"):
-        try:
-            from _procpool import pack_array  # the same, four times as fast
-
-            return pack_array  # type: ignore[no-any-return]
-        except ImportError:
-            pass
-    return _pack_scalars
+def _has_type(values: List[Any], kind: type) -> bool:
+    """Whether one is of that very type."""
+    return kind in set(map(type, values))
 
 
-pack_scalars = _best_pack_scalars()
+try:
+    import _procpool
+except ImportError:
+    _procpool = None
+
+# The extension has the same, some times as fast.
+_fast = None if os.environ.get("PROCPOOL_PURE") else _procpool
+pack_scalars: Callable[..., Optional[bytes]] = getattr(_fast, "pack_array", _pack_scalars)
+has_type: Callable[[List[Any], type], bool] = getattr(_fast, "has_type", _has_type)
 
 
 def bin_header(length: int) -> bytes:
@@ -226,7 +228,7 @@ class Codec:
 
     def restore_all(self, values: List[Any]) -> List[Any]:
         """The same for each of a list; the list itself where there is nothing to do."""
-        if Pickled in set(map(type, values)):
+        if has_type(values, Pickled):
             return [self.restore(value) if type(value) is Pickled else value for value in values]
         return values
 

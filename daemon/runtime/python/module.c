@@ -98,6 +98,17 @@ static PyObject *module_pack_array(PyObject *Py_UNUSED(module), PyObject *args)
 	return pack_array(values, size_max > 0 ? (size_t)size_max : 0);
 }
 
+static PyObject *module_has_type(PyObject *Py_UNUSED(module), PyObject *args)
+{
+	PyObject *list, *type;
+	if (!PyArg_ParseTuple(args, "O!O:has_type", &PyList_Type, &list, &type))
+		return NULL;
+	for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
+		if ((PyObject *)Py_TYPE(PyList_GET_ITEM(list, i)) == type)
+			Py_RETURN_TRUE;
+	Py_RETURN_FALSE;
+}
+
 /* From job() on, what context.Running asks of a loop: the module itself is one. */
 static PyMethodDef methods[] = {
 	{"serve", module_serve, METH_VARARGS,
@@ -129,6 +140,9 @@ static PyMethodDef methods[] = {
 	 "float, str without surrogates or bytes, exactly, and has at most 65,535 bytes; else "
 	 "None.\n"
 	 "Also None where it has more than size_max bytes."},
+	{"has_type", module_has_type, METH_VARARGS,
+	 "has_type(list, type)\n--\n\n"
+	 "Whether the list has an element of that very type."},
 	{0},
 };
 
