@@ -78,7 +78,7 @@ class Bench:
         return floor
 
     def start_peer(self):
-        return self.start(["/usr/bin/python3", HERE / "peer_pool.py"])
+        return self.start(["/usr/bin/python3", HERE / "python_pool.py", "multiprocessing"])
 
     def usage(self, client):
         """From now on, of the client, the daemon and its workers (with their spawner)."""
