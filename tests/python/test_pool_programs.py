@@ -267,6 +267,18 @@ def test_a_program_that_does_not_care_ends_quietly(start, tmp_path, end):
     assert time.monotonic() - before < SECONDS / 2
 
 
+def test_nothing_is_warned_of_in_development_mode(start, tmp_path):
+    program = start("""
+        import itertools, procpool
+        if __name__ == "__main__":
+            with procpool.Pool(2) as pool:
+                print(pool.map(abs, range(3)), next(pool.imap(abs, itertools.count())))
+            with procpool.Executor(1) as executor:
+                print(executor.submit(abs, -2).result())
+    """, "-X", "dev", "-W", "error", str(tmp_path / "program.py"))
+    assert ends(program) == ("[0, 1, 2] 0\n2\n", "")
+
+
 def test_a_pool_that_a_thread_has_made_serves_all(start):
     assert ends(start("""
         import threading
