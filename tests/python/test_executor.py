@@ -107,6 +107,18 @@ def test_it_serves_an_event_loop(executor):
     assert asyncio.run(main()) == list(range(1, 11))
 
 
+def test_a_cancelled_task_of_an_event_loop_ends_what_runs(single, tmp_path):
+    async def main():
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(single, work.touch_and_hold, tmp_path / "running", tmp_path / "never")
+        while not (tmp_path / "running").exists():
+            await asyncio.sleep(0.002)
+        call.cancel()
+        return await loop.run_in_executor(single, work.inc, 1)
+
+    assert asyncio.run(main()) == 2
+
+
 @pytest.mark.parametrize("chunksize", [1, 4])
 def test_map_keeps_the_order(executor, chunksize):
     assert list(executor.map(work.add, range(20), range(20), chunksize=chunksize)) == list(range(0, 40, 2))

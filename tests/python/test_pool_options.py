@@ -2,6 +2,8 @@
 """What procpool.Pool can do and a library's pool cannot: limits of time, retries, cancelling, detaching, names."""
 
 import itertools
+import math
+import operator
 import os
 import subprocess
 import sys
@@ -296,6 +298,15 @@ def test_only_functions_of_its_modules_are_called(named):
     named(pickle=None)
     with pytest.raises(procpool.UnknownFunction):
         procpool.Pool(name="work").apply(os.getpid)
+
+
+def test_a_pool_that_takes_pickles_calls_what_it_does_not_offer(named):
+    named()
+    pool = procpool.Pool(name="work")
+    assert pool.apply(math.sqrt, (9,)) == 3
+    assert pool.map(operator.itemgetter(1), ["ab", "cd"]) == ["b", "d"]
+    with pytest.raises(procpool.UnknownFunction):
+        pool.apply("math:sqrt", (9,))
 
 
 def test_an_executor_calls_a_named_pool(named):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import types
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Union
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Union
 
 from . import functions
 from .codec import Codec, Packed, array_header, concat_all, map_header, pack_scalar
@@ -61,12 +61,14 @@ class Calls:
     codec  how it takes arguments and gives values
     pool   its name
     main   whether its workers have loaded the main module of this process
+    names  of the functions that it offers; None where it looks up all. Others go as pickles, where it takes those.
     """
 
-    def __init__(self, codec: Codec, pool: str, main: bool) -> None:
+    def __init__(self, codec: Codec, pool: str, main: bool, names: Optional[Collection[str]] = None) -> None:
         self.codec = codec
         self.pool = pool
         self._main = main
+        self._names = names
         self._kept: Dict[Function, Prepared] = {}
 
     def prepare(self, function: Function, options: Mapping[str, Any]) -> Prepared:
@@ -82,6 +84,8 @@ class Calls:
 
     def _prepare(self, function: Function, options: Mapping[str, Any]) -> "tuple[Prepared, bool]":
         described = functions.describe(function, self._main)
+        if self._names is not None and described.name not in self._names and self.codec.pickles:
+            described = functions.pickled(function, described)
         own: Dict[str, Any] = {"pool": self.pool}
         if self.codec.pickles:
             own["pickle"] = True if described.pickled is None else described.pickled

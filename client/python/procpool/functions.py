@@ -44,6 +44,13 @@ def describe(function: Union[str, Callable[..., Any]], main: bool = True) -> Fun
     return Function(label(function), _pickled(function, main))
 
 
+def pickled(function: Union[str, Callable[..., Any]], described: Function) -> Function:
+    """The same, for a pool that does not offer that name but takes pickles."""
+    if isinstance(function, str) or described.pickled is not None:
+        return described
+    return Function(described.name, pickle.dumps(function, 5))
+
+
 def importable_name(function: Callable[..., Any]) -> Optional[str]:
     """`module:qualname`, where that leads to the very same object, else None."""
     owner = getattr(function, "__objclass__", None) or getattr(function, "__self__", None)

@@ -258,7 +258,9 @@ class NamedHandle(Handle):
                 own = os.geteuid()
                 trust = row.get("uid") == own and connection.uid in (own, 0)
             codec: Codec = PICKLE if trust and row.get("pickle") else PLAIN
-            return cls(connection, Calls(codec, name, False), max(int(row["target"]), 1))
+            names = {row["name"] for row in connection.request("functions", {"pool": name})}
+            calls = Calls(codec, name, False, None if "*" in names else names)
+            return cls(connection, calls, max(int(row["target"]), 1))
         except BaseException:
             connection.close()
             raise
