@@ -706,9 +706,10 @@ def test_pools_and_results_cannot_be_pickled(pool):
 def test_a_pool_collected_while_running_warns(make, shared):
     pool = IMPLEMENTATIONS[shared](1)
     worker = pool.apply(work.pid)
-    with pytest.warns(ResourceWarning, match="unclosed running .*pool"):
+    with pytest.warns(ResourceWarning, match="unclosed running .*pool") as warned:
         pool = None
-        gc.collect()
+        wait_until(lambda: (gc.collect(), len(warned))[1])
+    warned.clear()  # each warning has its pool
     wait_until(lambda: not os.path.exists(f"/proc/{worker}"))
 
 
