@@ -13,11 +13,12 @@ import threading
 
 import pytest
 from fake import DEADLINE, Fake, in_thread
-from procpool import errors
+from procpool import codec, errors
 from procpool.connection import message, pack
 
 LOOKS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "RESUME")
-FILES = tuple(os.path.join("procpool", name) for name in ("connection.py", "receiver.py", "sender.py", "pending.py"))
+NAMES = ("connection.py", "receiver.py", "sender.py", "pending.py", "codec.py")
+FILES = tuple(os.path.join("procpool", name) for name in NAMES)
 
 
 class Interrupt(KeyboardInterrupt):
@@ -107,6 +108,16 @@ def wait(connection):
     assert connection.submit(message("apply", pack(1))).wait(DEADLINE)
 
 
+def pickles(connection):
+    value = codec.PICKLE.pack_array([(1,), {"a": 2}])
+    answer = connection.call(message("apply", value))
+    assert [codec.PICKLE.restore_all(each) for each in answer] == [[(1,), {"a": 2}]]
+
+
+def maps(connection):
+    assert connection.call(message("apply", pack({"a": {"b": 1}}))) == [{"a": {"b": 1}}]
+
+
 def large(connection):
     data = bytes(1 << 20)
     assert connection.call(message("apply", pack(data))) == [data]
@@ -114,7 +125,7 @@ def large(connection):
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="earlier interpreters look for signals at more points")
 @pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces")
-@pytest.mark.parametrize("what", [call, submit, stream, wait, large], ids=lambda what: what.__name__)
+@pytest.mark.parametrize("what", [call, submit, stream, wait, pickles, maps, large], ids=lambda what: what.__name__)
 def test_an_interruption_at_any_point_harms_nobody_else(what):
     with Fake() as fake:
         connection = fake.connection

@@ -4,7 +4,7 @@
 An exception may strike between any two steps of Python code (Ctrl-C, any signal handler that raises), and nothing that
 the socket gave may be lost then. So each step that takes something is one call into C which also keeps what it took,
 `list.extend(map(recv, …))`, what belongs together is stored without a call in between, and receive() goes on where
-an interrupted one stopped.
+an interrupted one stopped. Only the unpacker's hooks, which are in Python, may be interrupted within such a call.
 
 A value that cannot be unpacked (such as an ext value of a worker's with the type of timestamps and not their form) must
 not end the connection: its message is found again in `_recent`, and given with an error in place of the value.
@@ -83,6 +83,7 @@ class Receiver:
         self._recv_into = sock.recv_into
         self._chunk: List[bytes] = []  # what was read last, until it is accounted for
         self._marks: List[None] = []  # not empty: the unpacker has it
+        self._suspect = False  # the unpacker was interrupted in the middle
         self._recent: Optional[List[bytes]] = []  # of a message begun, all that came; None: too much
         self._large: Optional[_Large] = None  # what is being received
         self._larges: Dict[bytes, Any] = {}  # token to value, of the message begun
@@ -97,6 +98,7 @@ class Receiver:
     def discard(self) -> None:
         """Forgets what has come of a message, which may have declared to be huge: nothing will be received any more."""
         self._chunk, self._recent, self._large, self._larges = [b""], None, None, {}
+        self._suspect = False
         self._renew()
 
     def _renew(self) -> None:
@@ -130,6 +132,9 @@ class Receiver:
             chunk.extend(map(self._recv, _READ, flags) if flags else map(self._recv, _READ))
         if not chunk[0]:
             raise Ended
+        if self._suspect:
+            self._recover(None)
+            return
         try:
             if not marks:
                 marks.extend(map(self._unpacker.feed, chunk))
@@ -137,6 +142,10 @@ class Receiver:
         except Exception as e:
             self._recover(e)
             return
+        except BaseException as e:
+            # One of the hooks was interrupted, for those are in Python, and the unpacker with it.
+            self._suspect = e.__traceback__ is not None and e.__traceback__.tb_next is not None
+            raise
         if not chunk:  # a signal handler called us in between
             return
         fed = self._fed + len(chunk[0])
@@ -203,48 +212,63 @@ class Receiver:
 
     # What cannot be unpacked
 
-    def _recover(self, failure: Exception) -> None:
+    def _recover(self, failure: Optional[Exception]) -> None:
         """Unpacks the messages of the chunk one by one. `failure` is raised again if that is possible after all."""
         if self._recent is None:
             raise Violation(f"what it sent cannot be unpacked: {failure}")
         raw = b"".join([*self._recent, *self._chunk])
-        done = (self.inbox[-1][1] if self.inbox else self._end) - self._end
-        self._chunk, self._marks = [b""], []  # the end, should this be interrupted
+        start = (self.inbox[-1][1] if self.inbox else self._end) - self._end
         spoiled = False
-        start = done
-        for end in _ends(raw[done:]):
-            data = raw[start : done + end]
-            start = done + end
-            try:
-                message = msgpack.unpackb(data, **{**codec.UNPACKING, "ext_hook": self._ext_hook})
-            except Exception as e:
+        messages = []
+        for size in _sizes(raw[start:]):
+            data = raw[start : start + size]
+            start += size
+            message, why = self._try(data)
+            if why is not None:
+                message, why = self._try(data)  # it may have been a signal handler's
+            if why is not None:
                 spoiled = True
-                message = _spoiled(data, e)
+                message = _spoiled(data, why)
             if message is not None:
-                self.inbox.append((message, 0))
+                messages.append((message, 0))
         rest = raw[start:]
-        self._renew()
+        unpacker = codec.unpacker(self.max_bytes + READ_BYTES, self._ext_hook)
         try:
-            self._unpacker.feed(rest)
-            self.inbox.extend(zip(self._unpacker, self._tells))  # nothing: it is a part of a message
+            unpacker.feed(rest)
+            stray = list(unpacker)
         except Exception as e:
             raise Violation(f"what it sent cannot be unpacked: {e}") from None
-        self._fed, self._recent, self._chunk = len(rest), [rest] if rest else [], []
-        if not spoiled:
-            raise failure  # it came from elsewhere, a signal handler
+        if stray:
+            raise Violation("what it sent cannot be unpacked")
+        tells, fed, recent = iter(unpacker.tell, -1), len(rest), [rest] if rest else []
+        # No call from here to the end: nothing can come between.
+        self.inbox += messages
+        self._unpacker, self._tells, self._fed, self._end, self._recent = unpacker, tells, fed, 0, recent
+        self._suspect = False
+        del self._chunk[:], self._marks[:]
+        if failure is not None and not spoiled:
+            raise failure  # it came from elsewhere
+
+    def _try(self, data: bytes) -> Tuple[Any, Optional[Exception]]:
+        try:
+            return msgpack.unpackb(data, **{**codec.UNPACKING, "ext_hook": self._ext_hook}), None
+        except Exception as e:
+            return None, e
 
 
-def _ends(raw: bytes) -> List[int]:
-    """Where the whole messages end."""
+def _sizes(raw: bytes) -> List[int]:
+    """The bytes of each of the whole messages."""
     framer = msgpack.Unpacker(max_buffer_size=len(raw) + 1)
     framer.feed(raw)
-    ends = []
+    sizes: List[int] = []
+    end = 0
     try:
         while True:
             framer.skip()
-            ends.append(framer.tell())
+            sizes.append(framer.tell() - end)
+            end = framer.tell()
     except msgpack.OutOfData:
-        return ends
+        return sizes
     except Exception as e:
         raise Violation(f"what it sent is no MessagePack: {e}") from None
 
