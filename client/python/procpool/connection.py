@@ -77,7 +77,8 @@ _AT_ONCE = 16  # so many calls of a lane are sent when they are submitted; more 
 _TOGETHER = 64  # frames, or
 _TOGETHER_BYTES = 1 << 15
 _PUMP = 256  # held back until the submitter reads
-_TICK = 0.002  # seconds between the looks of the attendant while others read
+_TICK = 0.002  # seconds between the looks of the attendant
+_DOZE = 0.05  # while others read and nothing is submitted: each look costs them the interpreter's lock
 _MESSAGE_BYTES = 1 << 28  # until hello has told
 _DONTWAIT = (socket.MSG_DONTWAIT,)
 
@@ -139,7 +140,7 @@ class Connection:
         self._attendant: Optional[threading.Thread] = None
         self._nap = threading.Lock()  # it sleeps here
         self._nap.acquire()
-        self._asleep = self._watching = False
+        self._asleep = self._dozing = self._watching = False
         self._sends = self._reads = 0  # grow with whatever is submitted, and read
         # Callbacks
         self._callbacks: queue.SimpleQueue[Optional[Call]] = queue.SimpleQueue()
@@ -262,13 +263,13 @@ class Connection:
         if call.frame:
             if len(lane.held) % _PUMP == 0:
                 self.look()
-            if not self._asleep:
+            if not self._asleep and not self._dozing:
                 return
         elif self._watching or lane.begun - lane.finished <= _AT_ONCE or len(frames) >= _TOGETHER or (
                 call.size >= _TOGETHER_BYTES):  # fmt: skip
             self._sends += 1
             self._sender.flush()
-        if self._asleep or self._attendant is None:
+        if self._asleep or self._dozing or self._attendant is None:
             self._attend_soon()
 
     def _begin(self, call: Call, message: Packed) -> None:
@@ -686,14 +687,18 @@ class Connection:
         _release(self._nap)
 
     def _attend(self) -> None:
+        nap = _TICK
         while self._broken is None:
             if not self._wanted():
                 self._sleep(self._wanted)
                 continue
             sends, reads, leading = self._sends, self._reads, self._leading
-            self._nap.acquire(timeout=_TICK)
+            self._dozing = nap > _TICK
+            self._nap.acquire(timeout=nap)
+            self._dozing = False
             if self._sender.pending:
                 self._sender.flush()
+            nap = min(nap * 2, _DOZE) if reads != self._reads and sends == self._sends else _TICK
             if self._leading:
                 if leading and reads == self._reads:  # it waits for what takes longer
                     self._sleep(lambda: not self._leading)

@@ -8,6 +8,7 @@ sends next goes on behind it, and no frame is ever torn.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import threading
@@ -17,6 +18,7 @@ from .codec import LARGE_BYTES, Buffer
 
 _FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
 _NO_ANCILLARY = ((),)
+_NOTHING: List[Buffer] = []  # never changed
 _BUFFERS = 256  # of one sendmsg
 _PATIENCE_MS = 50  # until it is looked again whether anybody reads
 
@@ -36,7 +38,7 @@ class Sender:
         self._send = sock.send
         self._read = read
         self._role: Any = threading.RLock()
-        self._batch: List[Buffer] = []  # what is being sent
+        self._batch: List[Buffer] = _NOTHING  # what is being sent
         self._sent: List[int] = []  # what the kernel took of it, until accounted for
 
     @property
@@ -71,9 +73,14 @@ class Sender:
     def _send_all(self, wait: bool) -> bool:
         frames, sent = self.frames, self._sent
         while True:
-            if sent:
-                self._account()
             batch = self._batch
+            if sent:
+                if len(batch) == 1 and sent[0] == len(batch[0]):  # all of it, as nearly always
+                    self._batch = batch = _NOTHING
+                    del sent[:]
+                else:
+                    self._account()
+                    batch = self._batch
             if not batch:
                 count = len(frames)
                 if not count:
@@ -94,8 +101,10 @@ class Sender:
                 if e.errno is None:  # none of the socket's: a signal handler's
                     raise
                 self.broken = True
-                self._batch = []
+                self._batch = _NOTHING
                 del frames[:]
+                with contextlib.suppress(OSError):  # so that the connection ends, whatever it was
+                    self._sock.shutdown(socket.SHUT_WR)
                 return True
 
     def _account(self) -> None:
