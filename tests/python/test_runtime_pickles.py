@@ -164,6 +164,25 @@ def test_a_callable_that_has_state_begins_anew_with_each_message(worker):
     assert lengths() == lengths()
 
 
+def by_value(function):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    return cloudpickle.dumps(function)
+
+
+def test_a_function_that_calls_itself_may_come_by_value(worker):
+    def factorial(n):
+        return n * factorial(n - 1) if n else 1
+    for _ in range(2):
+        assert worker.apply("x:y", 5, pickle=by_value(factorial)) == 120
+
+
+def test_what_a_function_closes_over_begins_anew_with_each_message(worker):
+    values = []
+    append = by_value(lambda x: values.append(x) or len(values))
+    assert worker.map("x:y", [1, 2], pickle=append) == [("ok", 1), ("ok", 2)]
+    assert worker.map("x:y", [1, 2], pickle=append) == [("ok", 1), ("ok", 2)]
+
+
 def test_a_pickle_that_is_no_callable_is_a_bad_request(worker):
     assert worker.apply_error("x:y", pickle=pickle.dumps(3))["code"] == "bad-request"
 

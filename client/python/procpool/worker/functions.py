@@ -12,7 +12,7 @@ import functools
 import importlib
 import types
 from collections import OrderedDict
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .. import codec
 from .failure import Refusal
@@ -21,6 +21,7 @@ ANY = "*"  #: as a function of `ready`: names that are not listed are looked up 
 NAME_BYTES_MAX = 256  #: of a function, as PROTOCOL.md has it
 CACHED = 256  #: unpickled callables that are kept
 CACHED_BYTES = 1 << 16  #: of a pickle that is kept
+PARTS = 1000  #: of a callable that is looked through
 
 _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes, type, types.BuiltinFunctionType)
 
@@ -123,15 +124,32 @@ def _doc(function: Callable[..., Any]) -> str:
 def _is_constant(value: object) -> bool:
     """Whether calls leave it as it is: multiprocessing's workers would unpickle it for each chunk anew, and what
     one chunk has left in an object must not be found by the next."""
-    if type(value) in _IMMUTABLE or isinstance(value, type):
-        return True
+    seen = set()
+    unseen: List[object] = [value]
+    while unseen:
+        each = unseen.pop()
+        if type(each) in _IMMUTABLE or isinstance(each, type) or id(each) in seen:
+            continue
+        seen.add(id(each))  # functions may have themselves in their closures
+        parts = _parts(each)
+        if parts is None or len(seen) > PARTS:
+            return False
+        unseen += parts
+    return True
+
+
+def _parts(value: object) -> Optional[List[object]]:
+    """What a value that is itself constant consists of; None if it is not, or may not be."""
     if type(value) is tuple:
-        return all(map(_is_constant, value))
+        return list(value)
     if type(value) is functools.partial:
-        return _is_constant((value.func, *value.args, *value.keywords.values()))
+        return [value.func, *value.args, *value.keywords.values()]
     if type(value) is types.MethodType:
-        return isinstance(value.__self__, type)
+        return [] if isinstance(value.__self__, type) else None
     if type(value) is types.FunctionType:
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return _is_constant((*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()))
-    return False
+        try:
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        except ValueError:  # one that is empty yet
+            return None
+        return [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    return None
