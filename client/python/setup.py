@@ -6,6 +6,7 @@ this folder was taken without the tree around it, the wheel has the package alon
 """
 
 import pathlib
+import re
 import sys
 import sysconfig
 
@@ -25,6 +26,11 @@ class Build(build_ext):
         super().build_extension(extension)
 
 
+def version():
+    text = (pathlib.Path(__file__).parent / "procpool" / "_version.py").read_text()
+    return re.search(r'^VERSION = "(.+)"$', text, re.MULTILINE)[1]
+
+
 def extensions():
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED") or not SOURCES.exists():
         return []
@@ -33,7 +39,7 @@ def extensions():
         "_procpool",
         [],
         include_dirs=[str(TREE / directory) for directory in include],
-        define_macros=[("_GNU_SOURCE", "1")],
+        define_macros=[("_GNU_SOURCE", "1"), ("PROCPOOL_VERSION", f'"{version()}"')],
         extra_compile_args=["-std=gnu17", "-fvisibility=hidden"],
         extra_link_args=[f"-Wl,--version-script={SOURCES.with_name('_procpool.map')}"],
         optional=True,

@@ -286,3 +286,12 @@ def run(x):
     assert [outcomes[x][0].get("signal") for x in lost] == [None, 9] * 3
     assert all(value == -x for x, (_, value) in enumerate(outcomes) if x not in lost)
     assert sorted(map(int, ran.read_text().split())) == list(range(3000))
+
+
+def test_it_is_not_used_where_it_is_of_another_version(tmp_path):
+    module(tmp_path, "_procpool", "VERSION = '0.0.1'\ndef serve(): pass\n")
+    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+    spawner = Spawner(modules=[module(tmp_path, "work", WORK)], environment={"PYTHONPATH": path, "PROCPOOL_PURE": ""})
+    assert spawner.hello["page"] is False
+    assert spawner.worker().apply("work:inc", 1) == 2
+    assert spawner.close()[0] == 0

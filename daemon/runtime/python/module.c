@@ -152,7 +152,7 @@ static int refuse(const char *why)
 	return -1;
 }
 
-static int prepare(PyObject *Py_UNUSED(module))
+static int prepare(PyObject *module)
 {
 	static bool prepared;
 #ifdef Py_GIL_DISABLED
@@ -163,7 +163,8 @@ static int prepare(PyObject *Py_UNUSED(module))
 	if (!prepared && pthread_atfork(NULL, NULL, serve_forget) != 0)
 		return refuse("no memory");
 	prepared = true;
-	return 0;
+	/* The package uses it only if it is its own. */
+	return PyModule_AddStringConstant(module, "VERSION", PROCPOOL_VERSION);
 }
 
 static PyModuleDef_Slot slots[] = {

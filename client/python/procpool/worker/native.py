@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Whether the extension _procpool is there, which runs tasks on the page.
 
-PROCPOOL_PURE=1 in the environment: it is not used.
+It must be of this very version: an environment that sees the system's packages may have a package of its own in front
+of the system's extension. PROCPOOL_PURE=1 in the environment: it is not used.
 """
 
 from __future__ import annotations
 
 import os
 
+from .._version import VERSION
 from .channel import Channel
 from .hooks import Hooks
 
@@ -18,7 +20,7 @@ except ImportError:
 
 
 def has_page() -> bool:
-    return hasattr(_procpool, "serve") and not os.environ.get("PROCPOOL_PURE")
+    return getattr(_procpool, "VERSION", None) == VERSION and not os.environ.get("PROCPOOL_PURE")
 
 
 def serve(channel: Channel, page: int, hooks: Hooks) -> None:
