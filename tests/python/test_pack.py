@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""codec.pack_scalars, in Python and as the extension has it: the same bytes as msgpack's, or nothing."""
+"""codec.pack_scalars and codec.pack_run, in Python and as the extension has them: the bytes of msgpack, or nothing."""
 
 import enum
 
@@ -8,9 +8,9 @@ import pytest
 from procpool import codec
 
 try:
-    from _procpool import pack_array
+    from _procpool import pack_array, pack_run
 except ImportError:
-    pack_array = None
+    pack_array = pack_run = None
 
 
 class Int(int):
@@ -78,3 +78,90 @@ def test_a_type_is_found_among_others_wherever_it_is(has_type):
 def test_the_extension_takes_only_lists_and_tuples(values):
     with pytest.raises(TypeError):
         pack_array(values)
+
+
+# pack_run
+
+
+def unpacking(function):
+    """pack_run() that gives what was packed, unpacked; and of the next one its pickle, if one was made."""
+    def run(values, first=0, last=None, most=1 << 20, dumps=codec.PICKLE.dumps, star=False):
+        packed, count, pickle = function(values, first, len(values) if last is None else last, most, dumps, star)
+        got = codec.unpackb(codec.array_header(count) + packed)
+        return [codec.PICKLE.restore(each) for each in got], pickle
+    return run
+
+
+@pytest.fixture
+def native():
+    """As the extension has it; Python leaves more to be packed one by one."""
+    if pack_run is None:
+        pytest.skip("_procpool is not built")
+    return unpacking(pack_run)
+
+
+@pytest.mark.parametrize("values", [[], [1], [*range(1000)], KEPT])
+def test_a_run_of_scalars_is_packed(native, values):
+    assert native(values) == unpacking(codec._pack_run)(values) == (values, None)
+
+
+def test_a_run_begins_and_ends_where_it_was_told(native):
+    assert native([*range(10)], last=4) == unpacking(codec._pack_run)([*range(10)], last=4) == ([0, 1, 2, 3], None)
+    assert native([*range(10)], first=3, last=8) == ([3, 4, 5, 6, 7], None)
+    assert native([*range(10)], first=8, last=100) == ([8, 9], None)
+
+
+def raising(error):
+    def dumps(value):
+        raise error
+    return dumps
+
+
+def test_other_objects_are_pickled(native):
+    values = [1, (2, "x"), [3], 2**64, Int(5), "\ud800", {"a": {1}}, None]
+    assert native(values) == (values, None)
+    assert type(native(values)[0][4]) is Int
+
+
+def test_without_pickles_it_ends_before_them(native):
+    assert native([1, 2, (3,), 4], dumps=None) == ([1, 2], None)
+
+
+@pytest.mark.parametrize("large", [b"x" * 65536, "x" * 65536, "é" * 40000])
+def test_it_ends_before_what_is_large(native, large):
+    assert native([1, large, 2], dumps=raising(AssertionError)) == ([1], None)
+
+
+def test_a_pickle_without_room_is_given(native):
+    value = [b"x" * 70000]
+    packed, pickle = native([(1,), value, 2])
+    assert packed == [(1,)] and codec.PICKLE.loads(pickle) == value
+    packed, pickle = native([(1,), (2,)], most=codec.size(codec.PICKLE.pack((1,))) + 3)
+    assert packed == [(1,)] and codec.PICKLE.loads(pickle) == (2,)
+
+
+def test_it_ends_where_there_is_no_room(native):
+    assert native([*range(100)], most=10) == ([*range(10)], None)
+    assert native(["abc"], most=0) == ([], None)
+    assert native([(1, 2), (3, 4)], most=4, star=True) == ([[1, 2]], None)
+
+
+def test_it_ends_before_what_cannot_be_pickled(native):
+    assert native([1, (2,)], dumps=raising(ValueError())) == ([1], None)
+    assert native([1, (2,)], dumps=lambda value: "no bytes") == ([1], None)
+
+
+def test_what_is_no_exception_of_a_pickle_goes_on(native):
+    with pytest.raises(KeyboardInterrupt):
+        native([1, (2,)], dumps=raising(KeyboardInterrupt()))
+
+
+def test_a_list_may_shrink_meanwhile(native):
+    values = [(1,), (2,), (3,)]
+    assert native(values, dumps=lambda value: values.clear() or codec.PICKLE.dumps(value)) == ([(1,)], None)
+
+
+def test_arguments_are_packed_where_all_are_scalars(native):
+    assert native([(1, "a"), [2, None], ()], star=True) == ([[1, "a"], [2, None], []], None)
+    assert native([(1,), (2, (3,)), (4,)], star=True) == ([[1]], None)
+    assert native([(1,), {2}, "text"], star=True) == ([[1]], None)

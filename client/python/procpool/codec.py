@@ -156,6 +156,21 @@ def _weight(values: Values) -> int:
     return sys.maxsize + 1 if max(lengths) >= LARGE_BYTES else sum(lengths)
 
 
+def _pack_run(values: List[Any], first: int, last: int, most: int, dumps: Optional[Callable[[Any], bytes]],
+              star: bool) -> Tuple[bytes, int, Optional[bytes]]:
+    """Elements of a list, packed one after the other as far as that is quick: their bytes, how many they are, and of
+    the next one its pickle, if one was made.
+
+    It ends before what is large, cannot be pickled, or makes more than `most` bytes. `dumps`: None where there are no
+    pickles. `star`: the elements are arguments, for which it ends where not all are scalars. Here, all are packed or
+    none.
+    """
+    packed = None if star or first else _pack_scalars(values[:last], most)
+    if packed is None:
+        return b"", 0, None
+    return packed[len(array_header(min(last, len(values)))):], min(last, len(values)), None
+
+
 def _has_type(values: List[Any], kind: type) -> bool:
     """Whether one is of that very type."""
     return kind in set(map(type, values))
@@ -169,6 +184,7 @@ except ImportError:
 # The extension has the same, some times as fast.
 _fast = None if os.environ.get("PROCPOOL_PURE") else _procpool
 pack_scalars: Callable[..., Optional[bytes]] = getattr(_fast, "pack_array", _pack_scalars)
+pack_run: Callable[..., Tuple[bytes, int, Optional[bytes]]] = getattr(_fast, "pack_run", _pack_run)
 has_type: Callable[[List[Any], type], bool] = getattr(_fast, "has_type", _has_type)
 
 
@@ -194,6 +210,12 @@ def _checked(length: int) -> int:
     if length >= 1 << 32:
         raise ValueError(f"a value of {length} bytes cannot be sent: MessagePack ends at 4 GiB")
     return length
+
+
+def packed_pickle(data: bytes) -> Packed:
+    """The value that this is the pickle of."""
+    header = ext_header(_checked(len(data)))
+    return header + data if len(data) < LARGE_BYTES else [header, data]
 
 
 class Codec:
@@ -254,9 +276,7 @@ class PickleCodec(Codec):
                 return pack_scalar(value)
             except _UNFIT:
                 pass
-        data = self.dumps(value)
-        header = ext_header(_checked(len(data)))
-        return header + data if len(data) < LARGE_BYTES else [header, data]
+        return packed_pickle(self.dumps(value))
 
     def restore(self, value: Any) -> Any:
         return self.loads(value.data) if type(value) is Pickled else value

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, Iterator, List, NamedTuple, Optional, Union
 
 from . import functions
-from .codec import Codec, Packed, array_header, concat_all, pack_scalars, size
+from .codec import Codec, Packed, PickleCodec, array_header, concat_all, pack_run, packed_pickle, size
 
 ELEMENTS_MAX = 1 << 16
 BYTES_MAX = 1 << 20
@@ -53,6 +53,7 @@ class Segments:
         self.ended = False
         self.error: Optional[Exception] = None
         self._codec = codec
+        self._dumps = codec.dumps if isinstance(codec, PickleCodec) else None
         self._elements = elements
         self._star = star
         self._chunksize = chunksize
@@ -64,7 +65,7 @@ class Segments:
         """The next segment of at most `most` elements, or what failed in its place; None at the end."""
         if not self._rest:
             self._take(most)
-        found = (self._whole(most) or self._one_by_one(most)) if self._rest else None
+        found = self._cut(min(most, len(self._rest))) if self._rest else None
         self.ended = self._exhausted and not self._rest
         return found
 
@@ -96,38 +97,36 @@ class Segments:
         if len(self._rest) < most:
             self._exhausted = True
 
-    def _whole(self, most: int) -> Optional[Segment]:
-        """All that was taken at once, where that is surely small."""
-        rest = self._rest
-        if self._star or self._packed is not None or len(rest) > most:
-            return None
-        items = pack_scalars(rest, BYTES_MAX)
-        if items is None:
-            return None
-        self._rest = []
-        return self._segment(len(rest), items)
-
-    def _one_by_one(self, most: int) -> Union[Segment, Failure]:
+    def _cut(self, last: int) -> Union[Segment, Failure]:
+        """From the first `last` elements of the rest."""
         parts: List[Packed] = []
-        total = 0
-        for element in self._rest[:most]:
+        length = total = 0
+        while True:
             packed, self._packed = self._packed, None
-            if packed is None:
-                packed = self._pack(element)
             if isinstance(packed, Exception):
-                if not parts:
+                if length == 0:
                     del self._rest[0]
                     self.taken += 1
                     return Failure(self.taken - 1, packed)
                 self._packed = packed
                 break
-            total += size(packed)
-            if parts and total > BYTES_MAX:
-                self._packed = packed
+            if packed is not None:
+                total += size(packed)
+                if length and total > BYTES_MAX:
+                    self._packed = packed
+                    break
+                parts.append(packed)
+                length += 1
+            run, count, pickled = pack_run(self._rest, length, last, BYTES_MAX - total, self._dumps, self._star)
+            if count:
+                parts.append(run)
+                length += count
+                total += len(run)
+            if length == last:
                 break
-            parts.append(packed)
-        del self._rest[: len(parts)]
-        return self._segment(len(parts), concat_all([array_header(len(parts)), *parts]))
+            self._packed = packed_pickle(pickled) if pickled is not None else self._pack(self._rest[length])
+        del self._rest[:length]
+        return self._segment(length, concat_all([array_header(length), *parts]))
 
     def _pack(self, element: Any) -> Union[Packed, Exception]:
         try:

@@ -15,9 +15,6 @@
 #include "procpool/value.h"
 #include "runtime/call.h"
 
-/* The MessagePack extension type of a pickle. */
-#define HOOKS_PICKLE_EXT 80
-
 struct hooks {
 	PyObject *function; /* (name) -> what is called by that name */
 	PyObject *callable; /* (pickle) -> what is called */

@@ -89,6 +89,17 @@ static PyObject *module_send(PyObject *Py_UNUSED(module), PyObject *object)
 	return PyBool_FromLong(serve_send(message));
 }
 
+static PyObject *module_pack_run(PyObject *Py_UNUSED(module), PyObject *args)
+{
+	PyObject *values, *dumps;
+	Py_ssize_t first, last, size_max;
+	int star;
+	if (!PyArg_ParseTuple(args, "O!nnnOp:pack_run", &PyList_Type, &values, &first, &last,
+			      &size_max, &dumps, &star))
+		return NULL;
+	return pack_run(values, first, last, size_max > 0 ? (size_t)size_max : 0, dumps, star);
+}
+
 static PyObject *module_pack_array(PyObject *Py_UNUSED(module), PyObject *args)
 {
 	PyObject *values;
@@ -133,6 +144,13 @@ static PyMethodDef methods[] = {
 	{"send", module_send, METH_O,
 	 "send(message)\n--\n\n"
 	 "Send a whole message of the worker protocol between others. False: nothing is served."},
+	{"pack_run", module_pack_run, METH_VARARGS,
+	 "pack_run(values, first, last, size_max, dumps, star)\n--\n\n"
+	 "Elements of a list, packed one after the other: (bytes, how many, None or a pickle). It\n"
+	 "ends before what is large, cannot be pickled by dumps (or None), or makes more than\n"
+	 "size_max bytes: of that it gives the pickle where it has made one. star: the elements "
+	 "are\n"
+	 "lists or tuples, and of scalars only."},
 	{"pack_array", module_pack_array, METH_VARARGS,
 	 "pack_array(values, size_max=sys.maxsize)\n--\n\n"
 	 "The MessagePack array of a list or tuple where each value is None, bool, int of 64 "

@@ -65,7 +65,7 @@ static PyObject *unpickled(const struct hooks *hooks, const struct inbox *inbox,
 	const void *data;
 	size_t size;
 	procpool_value_ext(value, &type, &data, &size);
-	if (type != HOOKS_PICKLE_EXT)
+	if (type != PACK_PICKLE_EXT)
 		return NULL;
 	return hooks_call(hooks->loads, data_of_ext(inbox, data, size));
 }
@@ -139,7 +139,7 @@ int object_return(const struct hooks *hooks, struct procpool_call *call, PyObjec
 	}
 	struct procpool_value bytes = bytes_view(encoded);
 	if (pickle) {
-		call_return_ext(call, HOOKS_PICKLE_EXT, bytes);
+		call_return_ext(call, PACK_PICKLE_EXT, bytes);
 	} else {
 		call->source = CALL_BORROWED;
 		call->borrowed = bytes;

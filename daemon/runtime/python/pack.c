@@ -93,3 +93,88 @@ PyObject *pack_array(PyObject *values, size_t size_max)
 	procpool_writer_fini(&w);
 	return result;
 }
+
+/* False: it is no list or tuple of scalars. */
+static bool pack_row(struct procpool_writer *w, PyObject *row, size_t size_max)
+{
+	if (!PyList_CheckExact(row) && !PyTuple_CheckExact(row))
+		return false;
+	return pack_all(w, PySequence_Fast_ITEMS(row), PySequence_Fast_GET_SIZE(row), size_max);
+}
+
+/* Whether it is no object for a pickle, though pack_scalar() has refused it. */
+static bool is_large_text(PyObject *value)
+{
+	return PyBytes_CheckExact(value) ||
+	       (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) > PACK_BYTES_MAX / 4);
+}
+
+/* The pickle of a value; NULL where there is none, with an exception where that must go on. */
+static PyObject *make_pickle(PyObject *dumps, PyObject *value)
+{
+	if (dumps == Py_None || is_large_text(value))
+		return NULL;
+	PyObject *pickle = PyObject_CallFunctionObjArgs(dumps, value, NULL);
+	if (pickle && !PyBytes_CheckExact(pickle))
+		Py_CLEAR(pickle);
+	if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
+		PyErr_Clear();
+	return pickle;
+}
+
+struct run {
+	struct procpool_writer w;
+	size_t size_max;
+	PyObject *dumps;
+	bool star;
+	PyObject *pickle; /* of the element that it ended before, owned; NULL: none was made */
+};
+
+/* False: the run ends before this element. */
+static bool pack_element(struct run *run, PyObject *value)
+{
+	struct procpool_writer *w = &run->w;
+	size_t before = w->size;
+	bool packed = run->star ? pack_row(w, value, run->size_max) : pack_scalar(w, value);
+	if (!packed && !run->star) {
+		run->pickle = make_pickle(run->dumps, value);
+		packed = run->pickle && PyBytes_GET_SIZE(run->pickle) <= PACK_BYTES_MAX;
+		if (packed)
+			procpool_write_ext(w, PACK_PICKLE_EXT, PyBytes_AS_STRING(run->pickle),
+					   (size_t)PyBytes_GET_SIZE(run->pickle));
+	}
+	if (packed && w->size <= run->size_max) {
+		Py_CLEAR(run->pickle);
+		return true;
+	}
+	w->size = before;
+	return false;
+}
+
+static PyObject *result_of(struct run *run, Py_ssize_t count)
+{
+	PyObject *bytes = PyErr_Occurred() ? NULL : packed(&run->w);
+	PyObject *result = NULL;
+	if (bytes)
+		result = Py_BuildValue("OnO", bytes, count, run->pickle ? run->pickle : Py_None);
+	Py_XDECREF(bytes);
+	Py_XDECREF(run->pickle);
+	procpool_writer_fini(&run->w);
+	return result;
+}
+
+PyObject *pack_run(PyObject *values, Py_ssize_t first, Py_ssize_t last, size_t size_max,
+		   PyObject *dumps, bool star)
+{
+	struct run run = {.size_max = size_max, .dumps = dumps, .star = star};
+	Py_ssize_t i = first < 0 ? 0 : first;
+	procpool_writer_init(&run.w);
+	/* What a pickle runs may change the list. */
+	for (bool more = true; more && i < last && i < PyList_GET_SIZE(values); i += more) {
+		PyObject *value = PyList_GET_ITEM(values, i);
+		Py_INCREF(value);
+		more = pack_element(&run, value);
+		Py_DECREF(value);
+	}
+	return result_of(&run, i - (first < 0 ? 0 : first));
+}

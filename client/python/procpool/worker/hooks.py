@@ -16,7 +16,7 @@ function a name means, what a pickle holds, what an exception looks like on the 
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from .. import codec, context
 from . import failure
@@ -36,6 +36,8 @@ class Hooks:
         self.flush: Callable[[], None] = output.flush  #: writes it; never raises
         self.function: Callable[[str], Callable[..., Any]] = functions.function
         self._functions = functions
+        #: what an ext 80 holds. Runs code of whoever sent it, so only where the pool takes pickles
+        self.loads: Callable[[Any], Any] = codec.PICKLE.loads if pickles else _refuse_pickle
 
     def attach(self, running: context.Running) -> None:
         """Once, before the first task: what the functions of procpool.context ask."""
@@ -46,12 +48,6 @@ class Hooks:
         if not self.pickles:
             raise failure.Refusal("bad-request", failure.NO_PICKLES)
         return self._functions.callable(pickled)
-
-    def loads(self, data: bytes) -> Any:
-        """What an ext 80 holds. Runs code of whoever sent it, so only where the pool takes pickles."""
-        if not self.pickles:
-            raise failure.Refusal("bad-request", failure.NO_PICKLES)
-        return codec.PICKLE.loads(data)
 
     def unpack(self, data: bytes) -> Any:
         """One MessagePack value: what the extension has no code of its own for."""
@@ -92,6 +88,10 @@ class Hooks:
     def failure(self, exception: BaseException, pickle: bool) -> bytes:
         """The packed map of an error message. Never raises, but for what a stop signal raises in it."""
         return failure.describe(exception, pickle and self.pickles, self.message_bytes)
+
+
+def _refuse_pickle(data: object) -> NoReturn:
+    raise failure.Refusal("bad-request", failure.NO_PICKLES)
 
 
 def _is_deeper(value: object, depth: int) -> bool:
