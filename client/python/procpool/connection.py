@@ -260,14 +260,14 @@ class Connection:
         self._begin(call, message)
         frames, lane = self._frames, call.lane
         assert lane is not None
+        self._sends += 1
         if call.frame:
-            if len(lane.held) % _PUMP == 0:
+            if call.msgid % _PUMP == 0:
                 self.look()
             if not self._asleep and not self._dozing:
                 return
         elif self._watching or lane.begun - lane.finished <= _AT_ONCE or len(frames) >= _TOGETHER or (
                 call.size >= _TOGETHER_BYTES):  # fmt: skip
-            self._sends += 1
             self._sender.flush()
         if self._asleep or self._dozing or self._attendant is None:
             self._attend_soon()

@@ -23,6 +23,7 @@ from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
 import msgpack
 
 from . import codec
+from .blank import blank
 from .codec import Pickled
 
 READ_BYTES = 1 << 16
@@ -50,22 +51,24 @@ class _Large:
     view    the part of data that is still to come
     """
 
-    def __init__(self, prefix: bytes, kind: int, extra: bytes, data: bytearray, have: int) -> None:
+    def __init__(self, prefix: bytes, kind: int, extra: bytes, size: int, have: memoryview) -> None:
+        """have  what of it has come already"""
         self.prefix = prefix
         self.kind = kind
         self.extra = extra
-        self.data = data
-        self.view = memoryview(data)[have:]
+        self.data, view = blank(size)
+        view[: len(have)] = have
+        self.view = view[len(have) :]
         self.token = os.urandom(16)
         self.got: List[int] = []
 
     def value(self) -> Any:
         if self.kind == _BIN_32:
-            return bytes(self.data)
+            return bytes(self.data)  # the same, where it is bytes
         if self.kind == _STR_32:
             return self.data.decode("utf-8", "surrogateescape")
         if self.extra == b"P":
-            return Pickled(memoryview(self.data))
+            return Pickled(self.data)
         return msgpack.ExtType(self.extra[0] - (self.extra[0] >> 7 << 8), bytes(self.data))
 
 
@@ -188,10 +191,7 @@ class Receiver:
         prefix, extra = raw[: at - 5], b""
         if kind == _EXT_32:
             at, extra = at + 1, raw[at : at + 1]
-        have = len(raw) - at
-        data = bytearray(size)
-        data[:have] = memoryview(raw)[at:]
-        return _Large(prefix, kind, extra, data, have)
+        return _Large(prefix, kind, extra, size, memoryview(raw)[at:])
 
     def _receive_large(self, large: _Large, flags: Tuple[int, ...]) -> bool:
         """More of it. True when it is whole, and its message is as if it had just been read."""
