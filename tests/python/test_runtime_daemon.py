@@ -161,6 +161,28 @@ def work(serve, tmp_path):
     return lambda **settings: serve([module(tmp_path, "work", WORK)], **settings)
 
 
+class Evil:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pool_that_takes_no_pickles_opens_none(work, tmp_path):
+    client = work()
+    evil = pickled(Evil(tmp_path / "made"))
+    assert client.error("apply", "work:inc", [evil])["code"] == "bad-request"
+    assert client.error("apply", "work:sleep", [], {"kwargs": {"seconds": evil}})["code"] == "bad-request"
+    assert client.error("apply", "work:inc", [[evil, {"x": evil}]])["type"] == "TypeError"
+    assert client.error("map", "work:inc", [evil])["code"] == "bad-request"
+    assert client.error("apply", "work:inc", [evil], {"pickle": True, "pool": "work"})["code"] == "denied"
+    assert client.error("apply", "work:inc", [], {"pickle": evil.data, "pool": "work"})["code"] == "denied"
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize("name, code", [
     ("exit_", "worker-lost"), ("crash", "worker-lost"), ("sys_exit", "function-failed")])
 def test_an_element_that_ends_its_worker_fails_alone(work, name, code):
