@@ -118,6 +118,17 @@ class Sized:
         raise OSError("no more input")
 
 
+class SizedBy(list):
+    """Has a length, and yields what another yields."""
+
+    def __init__(self, elements):
+        super().__init__([None])
+        self.elements = elements
+
+    def __iter__(self):
+        return self.elements
+
+
 class Unpicklable:
     def __reduce__(self):
         raise RuntimeError("not picklable")

@@ -497,6 +497,21 @@ def test_input_may_be_endless(pool, method):
 
 
 @ours
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_input_that_ends_the_thread_leaves_nobody_waiting(pool, error):
+    def numbers():
+        yield 1
+        raise error
+
+    results = pool.imap(work.inc, numbers())
+    assert results.next(SECONDS) == 2
+    with pytest.raises(error):
+        results.next(SECONDS)
+    with pytest.raises(error):
+        pool.map(work.inc, work.SizedBy(numbers()))
+
+
+@ours
 def test_chunks_have_a_timeout_of_next_too(pool, tmp_path):
     """multiprocessing returns a plain generator there."""
     results = pool.imap(work.hold, [tmp_path / "go"], chunksize=2)

@@ -51,7 +51,7 @@ class Segments:
     def __init__(self, codec: Codec, elements: Iterator[Any], star: bool = False, chunksize: int = 1) -> None:
         self.taken = 0
         self.ended = False
-        self.error: Optional[Exception] = None
+        self.error: Optional[BaseException] = None
         self._codec = codec
         self._dumps = codec.dumps if isinstance(codec, PickleCodec) else None
         self._elements = elements

@@ -72,7 +72,7 @@ class Stream(Subject):
         self.arrived: Deque[Run] = deque()
         self.fed = False
         self.ended = False
-        self.error: Optional[Exception] = None
+        self.error: Optional[BaseException] = None
         self._submit = submit
         self._segments = segments
         self._bulk = bulk
@@ -96,9 +96,12 @@ class Stream(Subject):
         self._window = max(4 * workers, 16) * chunksize
         self._stopped = False
         self._abandoned = False
-        if bulk:
-            while not self.fed and self._has_room():
+        try:
+            while bulk and not self.fed and self._has_room():
                 self._feed_bulk()
+        except BaseException:  # Ctrl-C: nobody will know of what was sent
+            self.cancel()
+            raise
         if not self.fed:
             threading.Thread(target=self._feed, name="procpool-feeder", daemon=True).start()
 
@@ -165,18 +168,21 @@ class Stream(Subject):
 
     def _feed(self) -> None:
         """The feeder's thread."""
-        while not self.fed:
-            with self._lock:
-                while not (self._has_room() or self._stopped):
-                    self._room.wait()
-                stopped = self._stopped
-            if stopped:
-                self._segments.error = Cancelled("it was cancelled before all of its input was taken")
-                self._finish_feeding()
-            elif self._bulk:
-                self._feed_bulk()
-            else:
-                self._feed_one()
+        try:
+            while not self.fed:
+                with self._lock:
+                    while not (self._has_room() or self._stopped):
+                        self._room.wait()
+                    stopped = self._stopped
+                if stopped:
+                    raise Cancelled("it was cancelled before all of its input was taken")
+                if self._bulk:
+                    self._feed_bulk()
+                else:
+                    self._feed_one()
+        except BaseException as error:  # SystemExit of the input, too, must not leave anybody waiting
+            self._segments.error = error
+            self._finish_feeding()
         if self._on_fed is not None:
             self._on_fed(self)
 
