@@ -705,7 +705,7 @@ class Connection:
             elif reads == self._reads and self._broken is None:
                 self._read_now()
                 self.print_outputs()
-                if reads == self._reads and sends == self._sends:
+                if self._is_little() or reads == self._reads and sends == self._sends:
                     self._watch()
 
     def _sleep(self, unless: Callable[[], bool]) -> None:
@@ -714,9 +714,12 @@ class Connection:
             self._nap.acquire()
         self._asleep = False
 
+    def _is_little(self) -> bool:
+        """Whether so little is under way that what comes is better read at once, for somebody may wait for it."""
+        return len(self._calls) + len(self._jobs) <= _AT_ONCE
+
     def _watch(self) -> None:
         """Waits for what comes, and reads it, while nobody else does and little is under way."""
-        sends = self._sends
         self._watching = True
         try:
             while self._wanted() and self._broken is None:
@@ -726,7 +729,7 @@ class Connection:
                 if self._leading or not self._read_now():
                     return
                 self.print_outputs()
-                if sends != self._sends or len(self._calls) + len(self._jobs) > _AT_ONCE:
+                if not self._is_little():
                     return  # what comes is to be read in larger parts
         finally:
             self._watching = False
