@@ -22,6 +22,8 @@ from procpool import codec
 
 MAIN = PACKAGE / "procpool" / "worker" / "__main__.py"
 INTERPRETER = os.environ.get("PROCPOOL_TEST_PYTHON", sys.executable)
+#: For what needs packages of Debian's Python: with $PROCPOOL_TEST_PYTHON, workers are of another.
+debian_only = pytest.mark.skipif("PROCPOOL_TEST_PYTHON" in os.environ, reason="the workers' Python is not Debian's")
 SEARCH_PATH = subprocess.run([INTERPRETER, "-c", "import sys; print(*sys.path[1:], sep='\\n')"], capture_output=True,
                              text=True, check=True).stdout.splitlines()
 DEADLINE = 30.0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from runtime_driver import INTERPRETER, MAIN, SEARCH_PATH, Spawner, module, pickled
+from runtime_driver import INTERPRETER, MAIN, SEARCH_PATH, Spawner, debian_only, module, pickled
 
 COUNTING = "import os\nLOADED_BY = os.getpid()\ndef loaded_by(): return LOADED_BY\n"
 
@@ -39,6 +39,7 @@ def test_a_module_may_be_a_name_that_is_imported_from_the_working_directory(tmp_
     spawner.close()
 
 
+@debian_only
 @pytest.mark.parametrize("options", [[], ["-I"], ["-E", "-s"]])
 def test_the_program_leaves_the_search_path_as_it_is(tmp_path, options):
     path = module(tmp_path, "work", "import sys\nPATH = list(sys.path)\ndef path(): return PATH\n")
@@ -351,9 +352,8 @@ def test_an_initializer_that_is_not_there_fails_its_worker(tmp_path):
     spawner.close()
 
 
+@debian_only
 def test_random_numbers_differ_between_workers(tmp_path):
-    if "PROCPOOL_TEST_PYTHON" in os.environ:
-        pytest.skip("numpy is Debian's")
     path = module(tmp_path, "work", """
 import random, numpy
 random.seed(1); numpy.random.seed(1)

@@ -4,12 +4,11 @@
 import functools
 import operator
 import pickle
-import sys
 import time
 
 import pytest
 from procpool import codec
-from runtime_driver import Spawner, loop, module, pickled  # noqa: F401 (loop)
+from runtime_driver import Spawner, debian_only, loop, module, pickled  # noqa: F401 (loop)
 
 WORK = """
 import collections, os, signal, sys, threading, time
@@ -169,6 +168,7 @@ def by_value(function):
     return cloudpickle.dumps(function)
 
 
+@debian_only
 def test_a_function_that_calls_itself_may_come_by_value(worker):
     def factorial(n):
         return n * factorial(n - 1) if n else 1
@@ -176,6 +176,7 @@ def test_a_function_that_calls_itself_may_come_by_value(worker):
         assert worker.apply("x:y", 5, pickle=by_value(factorial)) == 120
 
 
+@debian_only
 def test_what_a_function_closes_over_begins_anew_with_each_message(worker):
     values = []
     append = by_value(lambda x: values.append(x) or len(values))
@@ -287,7 +288,7 @@ def test_endless_recursion_is_an_error_like_others(worker):
     assert error["type"] == "RecursionError" and len(error["traceback"]) < 70000
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="deep recursion takes the stack of C there")
+@debian_only  # before 3.11, deep recursion takes the stack of C
 def test_the_traceback_of_a_deep_recursion_takes_no_time(worker):
     begin = time.monotonic()
     error = worker.apply_error(name("recurse_far"))
