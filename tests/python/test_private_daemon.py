@@ -9,10 +9,10 @@ import sys
 
 import pytest
 from creator import Creator, Household
-from procpoold import Daemon, await_end, eventually
+from procpoold import await_end, eventually
 from rpc import DEADLINE
 
-from procpool import address, private
+from procpool import private
 
 AT_ONCE = DEADLINE / 4  # seconds within which nothing may be left
 
@@ -237,40 +237,6 @@ private.daemon()
     assert creator.wait(AT_ONCE) == -signal.SIGINT
     assert "KeyboardInterrupt" in creator.errors.read_text()
     await_end({launcher}, AT_ONCE)
-
-
-# The user's own running daemon
-
-
-@pytest.fixture
-def running(monkeypatch):
-    """A daemon of this user, named by no variable yet."""
-    for name in ("PROCPOOL_SOCKET", "XDG_RUNTIME_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(address, "SYSTEM", "/nonexistent")
-    server = Daemon(listen=False).await_ready()
-    yield server
-    server.finish()
-
-
-def test_a_running_daemon_of_this_user_is_found(running, monkeypatch):
-    assert address.own_daemon() is None
-    monkeypatch.setattr(address, "SYSTEM", str(running.path))
-    assert address.own_daemon() == str(running.path)
-    monkeypatch.setattr(address, "SYSTEM", "/nonexistent")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(running.dir))
-    (running.dir / "procpool").symlink_to(running.dir)
-    assert address.own_daemon() == f"{running.dir}/procpool/procpoold.sock"
-    monkeypatch.setenv("PROCPOOL_SOCKET", str(running.path))
-    assert address.own_daemon() == str(running.path)
-    monkeypatch.setenv("PROCPOOL_SOCKET", "/nonexistent")
-    assert address.own_daemon() is None
-
-
-def test_a_running_daemon_of_another_user_is_not_ones_own(running, monkeypatch):
-    monkeypatch.setenv("PROCPOOL_SOCKET", str(running.path))
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert address.own_daemon() is None
 
 
 # Nothing is left

@@ -87,6 +87,41 @@ def test_all_is_as_in_the_program(run):
     assert its == mine
 
 
+def test_a_running_daemon_is_used_where_there_is_one(run, socket):
+    _, its = run()
+    assert (its["environment"]["PROCPOOL_SOCKET"] == socket) == (socket != "/nonexistent")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+@pytest.mark.parametrize("socket", ["private"], indirect=True)
+def test_a_running_daemon_of_another_user_is_passed_over(run):
+    server = Daemon(listen=False, user=65534).await_ready()
+    try:
+        _, its = run(socket=str(server.path))
+        assert its["environment"]["PROCPOOL_SOCKET"] != str(server.path)
+    finally:
+        server.finish()
+
+
+@pytest.mark.parametrize("socket", ["private"], indirect=True)
+def test_a_running_daemon_that_is_ending_is_passed_over(run):
+    server = Daemon(listen=False).await_ready()
+    try:
+        _, its = run(setup=f"""
+    from procpool.connection import Connection
+    connect = Connection.connect
+    def and_end(*args):
+        Connection.connect = connect
+        connection = connect(*args)
+        os.kill({server.pid}, signal.SIGTERM)
+        return connection
+    Connection.connect = and_end
+    """.strip(), socket=str(server.path))
+        assert its["environment"]["PROCPOOL_SOCKET"] != str(server.path)
+    finally:
+        server.finish()
+
+
 def test_the_interpreter_is_that_of_the_virtual_environment(run, tmp_path):
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", environment], check=True)

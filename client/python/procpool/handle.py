@@ -18,7 +18,7 @@ from . import private, settings
 from .calls import Calls, Function, Prepared
 from .codec import PICKLE, PLAIN, Codec, Packed
 from .connection import Call, Connection, Job, message, pack
-from .errors import ConnectionLost, Denied, Error, InitializerFailed, NoSuchPool, NotReady
+from .errors import ConnectionLost, Denied, Error, InitializerFailed, NoSuchPool, NotReady, ShuttingDown
 from .functions import advise
 from .output import Output
 from .segments import Segments
@@ -206,7 +206,7 @@ class OwnHandle(Handle):
                 answer = connection.call(request)
                 if not trust:
                     _check_workers(connection, answer["pool"])
-            except Denied:
+            except (Denied, ShuttingDown):
                 connection.close()
                 if last:
                     raise
