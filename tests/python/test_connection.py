@@ -204,13 +204,19 @@ def test_what_is_posted_runs_among_the_callbacks(fake, connection):
     assert posted.wait(DEADLINE) and seen == ["call", "posted"]
 
 
+def test_what_is_posted_runs_also_after_the_end(fake, connection):
+    connection.close()
+    seen = []
+    assert connection.post(lambda: seen.append(1)).wait(DEADLINE) and seen == [1]
+
+
 def test_who_reads_may_be_told_that_something_changed(fake, connection):
     from procpool.pending import Subject
 
     fake.serve()
     subject = Subject(connection)
     join = in_thread(connection.wait_change, subject, 0, None)
-    eventually(lambda: connection._leading)
+    eventually(lambda: connection.leading)
     connection.changed(subject)
     assert join()
 

@@ -11,7 +11,7 @@ import pytest
 
 import pool_functions as work
 import procpool
-from procpool import connection
+from procpool import attendant
 
 SECONDS = work.SECONDS
 pytestmark = pytest.mark.usefixtures("daemon_of_mine")
@@ -102,7 +102,7 @@ def test_callbacks_of_futures_are_called(executor):
 
 def test_what_one_waits_for_by_other_means_is_read_at_once(monkeypatch):
     """Nobody waits in the connection itself: its attendant must not look at the socket now and then only."""
-    monkeypatch.setattr(connection, "_TICK", 0.5)
+    monkeypatch.setattr(attendant, "TICK", 0.5)
     with procpool.Executor(1) as executor:
         begun = time.monotonic()
         assert [executor.submit(work.inc, i).result(SECONDS) for i in range(40)] == list(range(1, 41))

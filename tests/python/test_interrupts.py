@@ -18,7 +18,7 @@ from procpool import codec, errors
 from procpool.connection import message, pack
 
 LOOKS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "RESUME")
-NAMES = ("connection.py", "receiver.py", "sender.py", "pending.py", "codec.py")
+NAMES = ("connection.py", "attendant.py", "callbacks.py", "threads.py", "receiver.py", "sender.py", "pending.py", "codec.py")
 FILES = tuple(os.path.join("procpool", name) for name in NAMES)
 
 

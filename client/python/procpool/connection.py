@@ -36,8 +36,8 @@ Who reads
 Of the threads that wait, one reads (it has the *role*) and ends the calls of all; the others sleep on locks of their
 own. When its own call has ended, it wakes one of them to go on. So a thread alone that calls needs no other thread, and
 no switch to one. While nobody waits but something may come (callbacks, outputs, the answers to what was submitted), the
-*attendant*, a thread of the connection's own, looks at the socket. Where others read all the time it only wakes up
-now and then to see whether they still do, and sends what was left unsent.
+*attendant* (attendant.py), a thread of the connection's own, does. What others leave unsent, to go together with what
+comes next, is sent by whoever waits or reads next, or by the attendant.
 
 What may be interrupted at any point (Ctrl-C) is in receiver.py and sender.py; here the rule is that each message's
 effect is in place before the message is taken out of the inbox, and may be repeated without harm. Locks are held by
@@ -48,8 +48,6 @@ can hit one.
 from __future__ import annotations
 
 import os
-import queue
-import select
 import socket
 import struct
 import threading
@@ -63,22 +61,22 @@ import msgpack
 
 from . import address as addresses
 from ._version import VERSION
+from .attendant import FEW, Attendant, await_input
+from .callbacks import Callbacks
 from .codec import Buffer, Packed, array_header, concat
 from .errors import ConnectionLost, Error, from_wire
 from .pending import WINDOW, WINDOW_BYTES, Call, Job, Lane, Listener, Loads, Subject, as_exception
 from .receiver import Ended, Receiver, Violation
 from .sender import Sender
+from .threads import release
 
 __all__ = ["WINDOW", "WINDOW_BYTES", "Call", "Connection", "Job", "Lane", "Listener", "message", "pack"]
 
 _HEAD = b"\x94\x00\xce"  # of a request: [0, a msgid of 32 bits, …
 _FIRST_MSGID = 1 << 16  # so that every msgid has 32 bits
-_AT_ONCE = 16  # so many calls of a lane are sent when they are submitted; more are sent together
 _TOGETHER = 64  # frames, or
 _TOGETHER_BYTES = 1 << 15
 _PUMP = 256  # held back until the submitter reads
-_TICK = 0.002  # seconds between the looks of the attendant
-_DOZE = 0.05  # while others read and nothing is submitted: each look costs them the interpreter's lock
 _MESSAGE_BYTES = 1 << 28  # until hello has told
 _DONTWAIT = (socket.MSG_DONTWAIT,)
 
@@ -134,17 +132,11 @@ class Connection:
         self._broken: Optional[Exception] = None  # why it ended
         # Who reads
         self._role: Any = threading.RLock()
-        self._leading = False  # a hint: somebody has the role
+        self.leading = False  # a hint: somebody has the role
         self._followers: Dict[Any, None] = {}  # locks of those who could have it
-        # The attendant
-        self._attendant: Optional[threading.Thread] = None
-        self._nap = threading.Lock()  # it sleeps here
-        self._nap.acquire()
-        self._asleep = self._dozing = self._watching = False
-        self._sends = self._reads = 0  # grow with whatever is submitted, and read
-        # Callbacks
-        self._callbacks: queue.SimpleQueue[Optional[Call]] = queue.SimpleQueue()
-        self._caller: Optional[threading.Thread] = None  # runs them
+        self.sends = self.reads = 0  # grow with whatever is submitted, and read
+        self._attendant = Attendant(self, sock)
+        self._callbacks = Callbacks(self.print_outputs, self._happened)
         # Outputs
         self._outputs: Deque[List[Any]] = deque()
         self._print_lock = threading.RLock()
@@ -187,7 +179,7 @@ class Connection:
     def on_output(self, handler: Optional[OutputHandler]) -> None:
         self._on_output = handler
         if handler is not None:
-            self._attend_soon()
+            self._attendant.wake()
 
     def fileno(self) -> int:
         """The socket's descriptor, to be watched for input; -1 when it is closed. See look()."""
@@ -245,8 +237,6 @@ class Connection:
         """Runs it in the callback thread, after the callbacks of what has ended before; the Call ends with it."""
         call = Call(self, None, lambda _: function())
         call.came = True
-        if self._caller is None:
-            self._start_caller()
         self._callbacks.put(call)
         return call
 
@@ -255,22 +245,20 @@ class Connection:
         return [call for call in [*self._calls.values(), *self._jobs.values()] if call.lane is lane]
 
     def _submit(self, call: Call, message: Packed) -> None:
-        if call.done is not None and self._caller is None:
-            self._start_caller()
+        if call.done is not None:
+            self._callbacks.prepare()
         self._begin(call, message)
-        frames, lane = self._frames, call.lane
+        lane, attendant = call.lane, self._attendant
         assert lane is not None
-        self._sends += 1
+        self.sends += 1
         if call.frame:
             if call.msgid % _PUMP == 0:
                 self.look()
-            if not self._asleep and not self._dozing:
-                return
-        elif self._watching or lane.begun - lane.finished <= _AT_ONCE or len(frames) >= _TOGETHER or (
+        elif attendant.watching or lane.begun - lane.finished <= FEW or len(self._frames) >= _TOGETHER or (
                 call.size >= _TOGETHER_BYTES):  # fmt: skip
             self._sender.flush()
-        if self._asleep or self._dozing or self._attendant is None:
-            self._attend_soon()
+        if attendant.asleep or attendant.dozing or not attendant.started:
+            attendant.wake()
 
     def _begin(self, call: Call, message: Packed) -> None:
         """Registers it, and puts its frame where it will be sent, or held back."""
@@ -341,18 +329,16 @@ class Connection:
 
     def changed(self, subject: Subject) -> None:
         """Something has happened to it without anything having been read: who waits for it looks again."""
-        subject.version += 1
-        if subject.waiters:
-            self._wake(subject)
+        self._happened(subject)
         self._nudge()
 
     def _nudge(self) -> None:
         """Lets the thread that reads look at what it waits for, perhaps for nothing else: an answer makes it."""
-        if self._leading and not self._role._is_owned() and self._broken is None:
+        if self.leading and not self._role._is_owned() and self._broken is None:
             self._begin(Call(self, None, None), _PING)
             self._sender.flush(wait=False)
             if self._sender.pending:
-                self._attend_soon()
+                self._attendant.wake()
 
     def _abandon(self, call: Call, message: Packed) -> None:
         """Nobody waits for it any more."""
@@ -363,7 +349,7 @@ class Connection:
         self._begin(cancel, pack("cancel") + pack([{"request": call.msgid}]))
         self._sender.flush(wait=False)
         if self._sender.pending:
-            self._attend_soon()
+            self._attendant.wake()
 
     def listen(self) -> Listener:
         """From now on all pushes for subscribers; the caller subscribes, and closes it."""
@@ -372,7 +358,7 @@ class Connection:
             if self._broken is not None:
                 raise as_exception(self._broken)
             self._listeners = [*self._listeners, listener]
-        self._attend_soon()
+        self._attendant.wake()
         return listener
 
     def forget(self, listener: Listener) -> None:
@@ -397,7 +383,7 @@ class Connection:
                     return False
             while not call.ended:
                 seen = call.version
-                if call.ended or call.came and threading.current_thread() is self._caller:
+                if call.ended or call.came and self._callbacks.here():
                     break  # a callback that waits for a call whose own callback comes after it
                 if not self.wait_change(call, seen, deadline) and not call.ended:
                     return False
@@ -422,10 +408,13 @@ class Connection:
                         waiter = threading.Lock()
                         waiter.acquire()
                         self._follow(subject, waiter)
-                    elif deadline is None:
-                        waiter.acquire()
-                    elif not waiter.acquire(timeout=max(0, deadline - time.monotonic())):
-                        break
+                    else:
+                        if subject.came and self._followers.pop(waiter, self) is None:
+                            self._pass_on()  # it cannot read any more, and may have been woken to
+                        if deadline is None:
+                            waiter.acquire()
+                        elif not waiter.acquire(timeout=max(0, deadline - time.monotonic())):
+                            break
             finally:
                 self._step_down(subject, waiter, nested)
         except BaseException:
@@ -461,7 +450,7 @@ class Connection:
 
     def _lead(self, subject: Subject, seen: int, deadline: Optional[float]) -> bool:
         """Reads until subject.version is another than `seen`; False when the deadline has passed."""
-        self._leading = True
+        self.leading = True
         while subject.version == seen:
             if deadline is None:
                 self._take()
@@ -472,7 +461,7 @@ class Connection:
                     left = deadline - time.monotonic()
                     if left <= 0:
                         return False
-                    _await_input(self._sock, left * 1000)
+                    await_input(self._sock, left * 1000)
             if self._outputs:
                 self.print_outputs()
         return True
@@ -490,19 +479,23 @@ class Connection:
         if nested:
             return
         if self._role._is_owned():
-            self._leading = False
+            self.leading = False
             self._role.release()
         if waiter is not None and subject is not None:
             with self._lock:
                 self._followers.pop(waiter, None)
                 if subject.waiters and waiter in subject.waiters:
                     subject.waiters.remove(waiter)
-        if not self._leading:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """If nobody reads, lets somebody."""
+        if not self.leading:
             if self._followers:
                 for each in list(self._followers)[:1]:
-                    _release(each)
-            elif self._asleep and self._wanted():
-                self._attend_soon()
+                    release(each)
+            elif self._attendant.asleep and self.wanted():
+                self._attendant.wake()
 
     # Reading: all of this in the thread that has the role
 
@@ -512,7 +505,7 @@ class Connection:
         try:
             if not receiver.inbox or receiver.pending:
                 receiver.receive(flags)
-                self._reads += 1
+                self.reads += 1
             self._dispatch()
         except Ended:
             receiver.discard()
@@ -550,8 +543,7 @@ class Connection:
                         if lane is not None and msgid in calls:
                             lane.finished += 1
                             lane.finished_bytes += call.size
-                    if msgid in calls:
-                        del calls[msgid]
+                    calls.pop(msgid, None)
             elif len(message) == 3 and message[0] == 2 and type(message[2]) is list:
                 self._push(message)
             else:
@@ -571,6 +563,10 @@ class Connection:
                 subject.ended = True
             elif not subject.ended:
                 self._callbacks.put(subject)
+        self._happened(subject)
+
+    def _happened(self, subject: Subject) -> None:
+        """Who waits for it looks again."""
         subject.version += 1
         if subject.waiters:
             self._wake(subject)
@@ -581,14 +577,12 @@ class Connection:
             raise Violation("a job's id is no integer")
         job.job = number
         self._jobs[number] = job
-        job.version += 1
-        if job.waiters:
-            self._wake(job)
+        self._happened(job)
 
     @staticmethod
     def _wake(subject: Subject) -> None:
         for waiter in list(subject.waiters or ()):
-            _release(waiter)
+            release(waiter)
 
     def _push(self, message: List[Any]) -> None:
         name, params = message[1], message[2]
@@ -638,8 +632,7 @@ class Connection:
             if lane is not None and number in self._jobs:
                 lane.finished += 1
                 lane.finished_bytes += job.size
-            if number in self._jobs:
-                del self._jobs[number]
+            self._jobs.pop(number, None)
         self._tell_listeners(message)
 
     def _tell_listeners(self, message: List[Any]) -> None:
@@ -670,97 +663,27 @@ class Connection:
             finally:
                 self._printing = False
 
-    # The attendant
+    # What the attendant wants to know, see attendant.py
 
-    def _wanted(self) -> bool:
-        """Whether something may come though nobody waits for it."""
+    def wanted(self) -> bool:
+        """Whether something may come though nobody waits for it, or is to be sent."""
         return bool(self._calls or self._jobs or self._listeners or self._on_output is not None or self._sender.pending)
 
-    def _attend_soon(self) -> None:
-        """Wakes the attendant, or starts it."""
-        if self._attendant is None:
-            with self._lock:
-                if self._attendant is None and self._broken is None:
-                    self._attendant = _thread(self._attend, "procpool-attendant")
-                    _start(self._attendant)
-        self._asleep = False
-        _release(self._nap)
+    def under_way(self) -> int:
+        """How many calls are."""
+        return len(self._calls) + len(self._jobs)
 
-    def _attend(self) -> None:
-        nap = _TICK
-        while self._broken is None:
-            if not self._wanted():
-                self._sleep(self._wanted)
-                continue
-            sends, reads, leading = self._sends, self._reads, self._leading
-            self._dozing = nap > _TICK
-            self._nap.acquire(timeout=nap)
-            self._dozing = False
-            if self._sender.pending:
-                self._sender.flush()
-            nap = min(nap * 2, _DOZE) if reads != self._reads and sends == self._sends else _TICK
-            if self._leading:
-                if leading and reads == self._reads:  # it waits for what takes longer
-                    self._sleep(lambda: not self._leading)
-            elif reads == self._reads and self._broken is None:
-                self._read_now()
-                self.print_outputs()
-                if self._is_little() or reads == self._reads and sends == self._sends:
-                    self._watch()
+    def send_rest(self) -> None:
+        """Sends what was left unsent."""
+        if self._sender.pending:
+            self._sender.flush()
 
-    def _sleep(self, unless: Callable[[], bool]) -> None:
-        self._asleep = True
-        if not unless() and self._broken is None:
-            self._nap.acquire()
-        self._asleep = False
-
-    def _is_little(self) -> bool:
-        """Whether so little is under way that what comes is better read at once, for somebody may wait for it."""
-        return len(self._calls) + len(self._jobs) <= _AT_ONCE
-
-    def _watch(self) -> None:
-        """Waits for what comes, and reads it, while nobody else does and little is under way."""
-        self._watching = True
-        try:
-            while self._wanted() and self._broken is None:
-                if self._sender.pending:
-                    self._sender.flush()
-                _await_input(self._sock, None)
-                if self._leading or not self._read_now():
-                    return
-                self.print_outputs()
-                if not self._is_little():
-                    return  # what comes is to be read in larger parts
-        finally:
-            self._watching = False
-
-    # Callbacks
-
-    def _start_caller(self) -> None:
-        with self._lock:
-            if self._caller is None and self._broken is None:
-                self._caller = _thread(self._run_callbacks, "procpool-callbacks")
-                _start(self._caller)
-
-    def _run_callbacks(self) -> None:
-        while True:
-            call = self._callbacks.get()
-            if call is None:
-                return
-            if call.ended:
-                continue
-            self.print_outputs()
-            try:
-                assert call.done is not None
-                call.done(call)
-            except BaseException as e:  # SystemExit of a callback ends nothing but that
-                call.failure = e
-            call.done = None
-            call.ended = True
-            call.version += 1
-            if call.waiters:
-                self._wake(call)
-            del call
+    def read_now(self) -> bool:
+        """Reads what has come, and hands it on; False where another thread reads."""
+        if not self._read_now():
+            return False
+        self.print_outputs()
+        return True
 
     # The end
 
@@ -783,20 +706,16 @@ class Connection:
         self._jobs.clear()
         for listener in self._listeners:
             self._ended(listener)
-        self._callbacks.put(None)
-        self._asleep = False
-        _release(self._nap)
+        self._callbacks.close()
+        self._attendant.close()
         for waiter in list(self._followers):
-            _release(waiter)
+            release(waiter)
 
     def close(self) -> None:
         """Ends the session; calls under way end with ConnectionLost. May be repeated."""
         self._end(ConnectionLost("the connection was closed by this program; what became of the calls is unknown"))
-        attendant = self._attendant
-        if attendant is not None and attendant.ident and attendant is not threading.current_thread():
-            attendant.join(1)
-            if attendant.is_alive():  # in on_output; it would look at a descriptor that is another's by then
-                return
+        if not self._attendant.join(1):  # it is in on_output, and would look at a descriptor that is another's by then
+            return
         with self._role:  # who reads has woken up
             self._sock.close()
             self._receiver.discard()
@@ -808,31 +727,6 @@ class _Told(Violation):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-def _await_input(sock: socket.socket, timeout_ms: Optional[float]) -> None:
-    if sock.fileno() >= 0:
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        poll.poll(timeout_ms)
-
-
-def _release(lock: Any) -> None:
-    try:
-        lock.release()
-    except RuntimeError:  # it was woken already
-        pass
-
-
-def _thread(target: Callable[[], None], name: str) -> threading.Thread:
-    return threading.Thread(target=target, name=name, daemon=True)
-
-
-def _start(thread: threading.Thread) -> None:
-    try:
-        thread.start()
-    except RuntimeError:  # the interpreter is ending: what waits still reads
-        pass
 
 
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
