@@ -14,11 +14,11 @@ import threading
 
 import pytest
 from fake import DEADLINE, Fake, in_thread
-from procpool import codec, errors
+from procpool import codec, errors, pending
 from procpool.connection import message, pack
 
 LOOKS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "RESUME")
-NAMES = ("connection.py", "attendant.py", "callbacks.py", "threads.py", "receiver.py", "sender.py", "pending.py", "codec.py")
+NAMES = ("connection.py", "attendant.py", "callbacks.py", "dispatch.py", "threads.py", "receiver.py", "sender.py", "pending.py", "codec.py")
 FILES = tuple(os.path.join("procpool", name) for name in NAMES)
 
 
@@ -124,7 +124,19 @@ def large(connection):
     assert connection.call(message("apply", pack(data))) == [data]
 
 
-WHATS = [call, submit, stream, wait, pickles, maps, large]
+def held(connection):
+    """Calls of which some are held back."""
+    pending.WINDOW = 2
+    calls = [connection.submit(message("apply", pack(n))) for n in range(5)]
+    assert [each.result() for each in calls] == [[n] for n in range(5)]
+
+
+def callbacks(connection):
+    seen = []
+    assert connection.submit(message("apply", pack(1)), done=seen.append).wait(DEADLINE) and seen
+
+
+WHATS = [call, submit, stream, wait, pickles, maps, large, held, callbacks]
 
 
 def interrupt_everywhere(what):

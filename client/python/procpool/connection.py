@@ -39,8 +39,7 @@ no switch to one. While nobody waits but something may come (callbacks, outputs,
 *attendant* (attendant.py), a thread of the connection's own, does. What others leave unsent, to go together with what
 comes next, is sent by whoever waits or reads next, or by the attendant.
 
-What may be interrupted at any point (Ctrl-C) is in receiver.py and sender.py; here the rule is that each message's
-effect is in place before the message is taken out of the inbox, and may be repeated without harm. Locks are held by
+What may be interrupted at any point (Ctrl-C) is in receiver.py, dispatch.py and sender.py. Here locks are held by
 `with`, or are RLocks, whose owner can be asked for, and are given back in two nested places, of which an interruption
 can hit one.
 """
@@ -53,18 +52,17 @@ import struct
 import threading
 import time
 import weakref
-from collections import deque
 from itertools import count
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import msgpack
 
 from . import address as addresses
 from ._version import VERSION
 from .attendant import FEW, Attendant, await_input
-from .callbacks import Callbacks
 from .codec import Buffer, Packed, array_header, concat
-from .errors import ConnectionLost, Error, from_wire
+from .dispatch import Dispatcher, OutputHandler, Told
+from .errors import ConnectionLost
 from .pending import WINDOW, WINDOW_BYTES, Call, Job, Lane, Listener, Loads, Subject, as_exception
 from .receiver import Ended, Receiver, Violation
 from .sender import Sender
@@ -79,9 +77,6 @@ _TOGETHER_BYTES = 1 << 15
 _PUMP = 256  # held back until the submitter reads
 _MESSAGE_BYTES = 1 << 28  # until hello has told
 _DONTWAIT = (socket.MSG_DONTWAIT,)
-
-OutputHandler = Callable[[str, int, str, bytes], object]
-
 
 def pack(value: Any) -> bytes:
     """A plain value for a request: names, options, ids."""
@@ -111,7 +106,6 @@ class Connection:
         self.address = path
         self.hello: Dict[str, Any] = {}
         self.uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-        self._on_output: Optional[OutputHandler] = None
         self._sock = sock
         sock.setblocking(True)
         self._start()
@@ -124,9 +118,6 @@ class Connection:
         self._frames = self._sender.frames
         self._lock = threading.RLock()  # of what submitters write
         self._msgids = count(_FIRST_MSGID)
-        self._calls: Dict[int, Call] = {}
-        self._jobs: Dict[int, Job] = {}
-        self._listeners: List[Listener] = []
         self._holding: List[Lane] = []  # lanes that hold calls back
         self._default_lane = Lane()
         self._broken: Optional[Exception] = None  # why it ended
@@ -136,11 +127,8 @@ class Connection:
         self._followers: Dict[Any, None] = {}  # locks of those who could have it
         self.sends = self.reads = 0  # grow with whatever is submitted, and read
         self._attendant = Attendant(self, sock)
-        self._callbacks = Callbacks(self.print_outputs, self._happened)
-        # Outputs
-        self._outputs: Deque[List[Any]] = deque()
-        self._print_lock = threading.RLock()
-        self._printing = False
+        self._dispatcher = Dispatcher()
+        self._calls, self._jobs = self._dispatcher.calls, self._dispatcher.jobs
 
     @classmethod
     def connect(cls, address: Optional[str] = None, name: str = "python") -> Connection:
@@ -173,11 +161,11 @@ class Connection:
 
     @property
     def on_output(self) -> Optional[OutputHandler]:
-        return self._on_output
+        return self._dispatcher.on_output
 
     @on_output.setter
     def on_output(self, handler: Optional[OutputHandler]) -> None:
-        self._on_output = handler
+        self._dispatcher.on_output = handler
         if handler is not None:
             self._attendant.wake()
 
@@ -237,7 +225,7 @@ class Connection:
         """Runs it in the callback thread, after the callbacks of what has ended before; the Call ends with it."""
         call = Call(self, None, lambda _: function())
         call.came = True
-        self._callbacks.put(call)
+        self._dispatcher.callbacks.put(call)
         return call
 
     def of_lane(self, lane: Optional[Lane]) -> List[Call]:
@@ -246,7 +234,7 @@ class Connection:
 
     def _submit(self, call: Call, message: Packed) -> None:
         if call.done is not None:
-            self._callbacks.prepare()
+            self._dispatcher.callbacks.prepare()
         self._begin(call, message)
         lane, attendant = call.lane, self._attendant
         assert lane is not None
@@ -312,7 +300,9 @@ class Connection:
                         break
                 if not held:
                     self._holding.remove(lane)
-        self._sender.flush()
+        self._sender.flush(wait=False)
+        if self._sender.pending:
+            self._attendant.wake()
 
     def drop(self, call: Call) -> bool:
         """Cancels a call that is still held back; whether it was."""
@@ -323,13 +313,13 @@ class Connection:
             call.came = True  # from here on it is not sent
             call.frame = ()
             self._calls.pop(call.msgid, None)
-        self._ended(call)
+        self._dispatcher.ended(call)
         self._nudge()
         return True
 
     def changed(self, subject: Subject) -> None:
         """Something has happened to it without anything having been read: who waits for it looks again."""
-        self._happened(subject)
+        self._dispatcher.happened(subject)
         self._nudge()
 
     def _nudge(self) -> None:
@@ -357,15 +347,15 @@ class Connection:
         with self._lock:
             if self._broken is not None:
                 raise as_exception(self._broken)
-            self._listeners = [*self._listeners, listener]
+            self._dispatcher.listeners = [*self._dispatcher.listeners, listener]
         self._attendant.wake()
         return listener
 
     def forget(self, listener: Listener) -> None:
         """The end of a listener."""
         with self._lock:
-            self._listeners = [each for each in self._listeners if each is not listener]
-        self._ended(listener)
+            self._dispatcher.listeners = [each for each in self._dispatcher.listeners if each is not listener]
+        self._dispatcher.ended(listener)
         self._nudge()
 
     # Waiting
@@ -383,12 +373,13 @@ class Connection:
                     return False
             while not call.ended:
                 seen = call.version
-                if call.ended or call.came and self._callbacks.here():
+                if call.ended or call.came and self._dispatcher.callbacks.here():
                     break  # a callback that waits for a call whose own callback comes after it
                 if not self.wait_change(call, seen, deadline) and not call.ended:
                     return False
-        if self._outputs or self._printing:
-            self.print_outputs()
+        dispatcher = self._dispatcher
+        if dispatcher.outputs or dispatcher.printing:
+            dispatcher.print_outputs()
         return True
 
     def wait_change(self, subject: Subject, seen: int, deadline: Optional[float]) -> bool:
@@ -462,8 +453,8 @@ class Connection:
                     if left <= 0:
                         return False
                     await_input(self._sock, left * 1000)
-            if self._outputs:
-                self.print_outputs()
+            if self._dispatcher.outputs:
+                self._dispatcher.print_outputs()
         return True
 
     def _follow(self, subject: Subject, waiter: Any) -> None:
@@ -481,6 +472,8 @@ class Connection:
         if self._role._is_owned():
             self.leading = False
             self._role.release()
+            if self._holding:  # an interruption may have come before that
+                self._refill()
         if waiter is not None and subject is not None:
             with self._lock:
                 self._followers.pop(waiter, None)
@@ -506,11 +499,13 @@ class Connection:
             if not receiver.inbox or receiver.pending:
                 receiver.receive(flags)
                 self.reads += 1
-            self._dispatch()
+            self._dispatcher.dispatch(receiver.inbox)
+            if self._holding:
+                self._refill()
         except Ended:
             receiver.discard()
             self._end(ConnectionLost("the daemon closed the connection; what became of the calls is unknown"))
-        except _Told as e:
+        except Told as e:
             self._end(e.error)
         except Violation as e:
             receiver.discard()
@@ -520,154 +515,13 @@ class Connection:
                 raise
             self._end(ConnectionLost(f"the connection was lost: {e.strerror}; what became of the calls is unknown"))
 
-    def _dispatch(self) -> None:
-        inbox, calls = self._receiver.inbox, self._calls
-        while inbox:
-            entry = inbox[0]
-            message = entry[0]
-            if type(message) is not list:
-                raise Violation("it sent what is no message")
-            if len(message) == 4 and message[0] == 1:
-                msgid = message[1]
-                call = calls.get(msgid) if type(msgid) is int else None
-                if call is not None:
-                    error = message[2]
-                    if error is None and type(call) is Job:
-                        self._answered(call, message[3])
-                    else:
-                        call.error = error
-                        call.value = message[3]
-                        self._ended(call)
-                        lane = call.lane
-                        # No call from here to the end: it is counted once.
-                        if lane is not None and msgid in calls:
-                            lane.finished += 1
-                            lane.finished_bytes += call.size
-                    calls.pop(msgid, None)
-            elif len(message) == 3 and message[0] == 2 and type(message[2]) is list:
-                self._push(message)
-            else:
-                raise Violation("it sent what is no message")
-            if inbox and inbox[0] is entry:
-                del inbox[0]
-        if self._holding:
-            self._refill()
-
-    def _ended(self, subject: Subject) -> None:
-        """Nothing more comes for it. May be repeated."""
-        subject.came = True
-        if type(subject) is Job and subject.on_end is not None:
-            subject.on_end(subject)
-        if isinstance(subject, Call):
-            if subject.done is None:
-                subject.ended = True
-            elif not subject.ended:
-                self._callbacks.put(subject)
-        self._happened(subject)
-
-    def _happened(self, subject: Subject) -> None:
-        """Who waits for it looks again."""
-        subject.version += 1
-        if subject.waiters:
-            self._wake(subject)
-
-    def _answered(self, job: Job, number: Any) -> None:
-        """A job's id has come."""
-        if type(number) is not int:
-            raise Violation("a job's id is no integer")
-        job.job = number
-        self._jobs[number] = job
-        self._happened(job)
-
-    @staticmethod
-    def _wake(subject: Subject) -> None:
-        for waiter in list(subject.waiters or ()):
-            release(waiter)
-
-    def _push(self, message: List[Any]) -> None:
-        name, params = message[1], message[2]
-        if name in ("items", "values"):
-            self._run(message)
-        elif name == "result":
-            self._result(message)
-        elif name == "output" and len(params) == 4 and self._on_output is not None:
-            if message[0] == 2:
-                self._outputs += (params,)
-                message[0] = None  # done, also if it comes here again
-        elif name == "error" and params:
-            raise _Told(from_wire(params[0]))
-        elif name == "event":
-            self._tell_listeners(message)
-
-    def _run(self, message: List[Any]) -> None:
-        name, params = message[1], message[2]
-        if len(params) != 3 or type(params[0]) is not int or type(params[1]) is not int or type(params[2]) is not list:
-            raise Violation(f"a push {name} is not of its form")
-        job = self._jobs.get(params[0])
-        if job is None:
-            return
-        run = (params[1], params[2], name == "values")
-        if message[0] == 2:
-            if job.on_run is not None:
-                job.on_run(job, *run)
-            else:
-                job.runs += (run,)
-            job.version += 1
-            message[0] = None
-        if job.waiters:
-            self._wake(job)
-
-    def _result(self, message: List[Any]) -> None:
-        params = message[2]
-        if len(params) != 4 or type(params[0]) is not int:
-            raise Violation("a push result is not of its form")
-        number, error, value, meta = params
-        job = self._jobs.get(number)
-        if job is not None:
-            job.error = error
-            job.value = value
-            job.meta = meta
-            self._ended(job)
-            lane = job.lane
-            if lane is not None and number in self._jobs:
-                lane.finished += 1
-                lane.finished_bytes += job.size
-            self._jobs.pop(number, None)
-        self._tell_listeners(message)
-
-    def _tell_listeners(self, message: List[Any]) -> None:
-        for listener in self._listeners:
-            push = (message[1], message[2])
-            if listener.last is not message:
-                listener.last = message
-                listener.pushes += (push,)
-                listener.version += 1
-            if listener.waiters:
-                self._wake(listener)
-
-    # What is printed
-
-    def print_outputs(self) -> None:
-        """Hands on what pools have printed, before the caller shows what came after it."""
-        if not self._outputs and not self._printing:
-            return
-        with self._print_lock:
-            self._printing = True
-            try:
-                while self._outputs:
-                    params = self._outputs.popleft()
-                    if self._on_output is not None:
-                        self._on_output(*params)
-            except Exception:  # the program's own stdout does not take it
-                pass
-            finally:
-                self._printing = False
-
     # What the attendant wants to know, see attendant.py
 
     def wanted(self) -> bool:
         """Whether something may come though nobody waits for it, or is to be sent."""
-        return bool(self._calls or self._jobs or self._listeners or self._on_output is not None or self._sender.pending)
+        dispatcher = self._dispatcher
+        return bool(self._calls or self._jobs or dispatcher.listeners or dispatcher.on_output is not None
+                    or self._sender.pending)  # fmt: skip
 
     def under_way(self) -> int:
         """How many calls are."""
@@ -682,8 +536,12 @@ class Connection:
         """Reads what has come, and hands it on; False where another thread reads."""
         if not self._read_now():
             return False
-        self.print_outputs()
+        self._dispatcher.print_outputs()
         return True
+
+    def print_outputs(self) -> None:
+        """Hands on what pools have printed, before the caller shows what came after it."""
+        self._dispatcher.print_outputs()
 
     # The end
 
@@ -699,14 +557,14 @@ class Connection:
         for call in [*self._calls.values(), *self._jobs.values()]:
             if not call.came:
                 call.error = self._broken
-                self._ended(call)
+                self._dispatcher.ended(call)
         for lane in self._holding:
             lane.held.clear()
         self._calls.clear()
         self._jobs.clear()
-        for listener in self._listeners:
-            self._ended(listener)
-        self._callbacks.close()
+        for listener in self._dispatcher.listeners:
+            self._dispatcher.ended(listener)
+        self._dispatcher.callbacks.close()
         self._attendant.close()
         for waiter in list(self._followers):
             release(waiter)
@@ -721,14 +579,6 @@ class Connection:
             self._receiver.discard()
 
 
-class _Told(Violation):
-    """The daemon said why it closes the connection."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
@@ -738,8 +588,9 @@ def _forked() -> None:
         if connection._sock.fileno() < 0:
             continue
         calls = [*connection._calls.values(), *connection._jobs.values()]
-        sock, listeners = connection._sock, connection._listeners
+        sock, listeners, handler = connection._sock, connection._dispatcher.listeners, connection.on_output
         connection._start()  # locks that nobody holds
+        connection._dispatcher.on_output = handler
         connection._broken = ConnectionLost("the connection belongs to the parent process; a child makes its own")
         sock.close()
         for call in calls:
