@@ -48,7 +48,7 @@ def python_pools(bench):
     yield rates("Python: apply_async of 10,000, collected", ">= 2", found)
     found = programs.ask(choose(7, 3), "chunks", 10000)
     yield rates("Python: map of 10,000, chunksize=1", ">= 2", found)
-    found = programs.ask(choose(5, 3), "len", choose(3, 2))
+    found = programs.ask(choose(5, 3), "len", 5)
     yield speedup("Python: 64 MiB of bytes as an argument", ">= 3", found)
     programs.programs.pop(KINDS.index("futures")).close()  # a million of its chunks of one take two minutes
     found = programs.ask(choose(7, 3), "map", 1000000)
