@@ -120,6 +120,10 @@ def test_an_initializer_that_fails_is_told_at_once(make):
     assert "initializer_that_fails" in str(raised.value.__cause__)
 
 
+def test_true_is_one_process(make):
+    assert make(True)._processes == 1
+
+
 # apply
 
 def test_apply_calls_with_arguments_and_named_arguments(pool):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, Generic, List, NoReturn, Optional, Protocol, Tuple, TypeVar
 
-from .pending import Subject
+from .pending import Subject, as_exception
 from .codec import Codec
 from .connection import Connection, Job
 from .errors import Error, NoSuchJob, from_wire
@@ -37,6 +37,8 @@ def restore(codec: Codec, error: Any, value: Any, index: Optional[int] = None) -
             return True, codec.restore(value)
         except Exception as raised:  # whatever unpickling it raises
             return False, raised
+    if isinstance(error, Error):  # the connection's own, told to all that was under way: to each its own
+        return False, as_exception(error)
     if isinstance(error, BaseException):
         return False, error
     failure = from_wire(error, codec.restore if codec.pickles else None)

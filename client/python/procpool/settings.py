@@ -27,7 +27,7 @@ def check_processes(processes: Optional[int]) -> int:
         return len(os.sched_getaffinity(0))
     if processes < 1:
         raise ValueError("Number of processes must be at least 1")
-    return operator.index(processes)
+    return _integer(processes)
 
 
 def check_initializer(initializer: object, maxtasksperchild: object) -> None:
@@ -41,7 +41,7 @@ def check_initializer(initializer: object, maxtasksperchild: object) -> None:
 def check_chunksize(chunksize: int) -> int:
     if chunksize < 1:
         raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
-    return operator.index(chunksize)
+    return _integer(chunksize)
 
 
 def call_options(timeout: Seconds = None, expires: Seconds = None, priority: Optional[int] = None,
@@ -57,11 +57,11 @@ def call_options(timeout: Seconds = None, expires: Seconds = None, priority: Opt
     if expires is not None:
         options["expires"] = _seconds("expires", expires)
     if priority is not None:
-        options["priority"] = operator.index(priority)
+        options["priority"] = _integer(priority)
         if not -2 <= priority <= 2:
             raise ValueError(f"priority must be from -2 to 2, not {priority}")
     if retries is not None:
-        options["retries"] = operator.index(retries)
+        options["retries"] = _integer(retries)
         if retries < 0:
             raise ValueError(f"retries must be 0 or more, not {retries}")
     return options
@@ -74,7 +74,7 @@ def pool_settings(**settings: Any) -> Dict[str, Any]:
         if name.endswith("_seconds"):
             given[name] = _seconds(name, value)
         elif name != "preload":
-            given[name] = operator.index(value)
+            given[name] = _integer(value)
     return given
 
 
@@ -104,6 +104,11 @@ def open_message(initializer: Optional[Callable[..., Any]], initargs: Iterable[A
     for name, value in keys.items():
         head += [pack_scalar(name), pack(value)]
     return message("open", concat_all([*head, *parts]))
+
+
+def _integer(value: Any) -> int:
+    """TypeError for what is none; True is 1, as multiprocessing has it."""
+    return int(operator.index(value))
 
 
 def _seconds(name: str, value: float) -> float:
