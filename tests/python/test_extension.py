@@ -255,6 +255,20 @@ def test_calls_leave_nothing_behind(worker, function, items, options):
     assert after - before < 50
 
 
+@pytest.mark.skipif("ASAN_OPTIONS" in os.environ, reason="sanitizers keep what was freed")
+def test_nothing_large_is_kept_until_the_next_call(worker):
+    def resident():
+        with open(f"/proc/{worker.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    worker.apply("work:inc", 1)
+    before = resident()
+    assert len(worker.apply("work:large", pickled(bytes), 32 << 20, pickle=True)) == 32 << 20
+    wait_until(lambda: resident() - before < 8 << 20)
+    assert worker.apply("work:length", b"x" * (32 << 20)) == ["bytes", 32 << 20, b"x"]
+    wait_until(lambda: resident() - before < 8 << 20)
+
+
 # With a daemon
 
 

@@ -162,6 +162,7 @@ static int run(struct server *server, struct procpool_value message)
 	if (r == 0)
 		r = task_runner_run(&server->runner, &task, server->target.name, run_element);
 	lock_leave(&server->runner.flusher.lock);
+	Py_CLEAR(server->kept);
 	target_end(&server->target);
 	inbox_end(&server->inbox);
 	lock_take(&server->runner.flusher.lock);

@@ -110,8 +110,7 @@ static int refuse(struct target *target, const struct hooks *hooks, struct procp
 static int refuse_again(const struct target *target, struct procpool_call *call)
 {
 	call->error = ERR_FUNCTION_FAILED;
-	call->failure = (struct procpool_value){(const uint8_t *)PyBytes_AS_STRING(target->refusal),
-						(size_t)PyBytes_GET_SIZE(target->refusal)};
+	call->failure = bytes_view(target->refusal);
 	return -1;
 }
 
