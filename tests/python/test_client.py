@@ -226,6 +226,18 @@ def test_many_more_calls_than_may_be_under_way(client):
     assert [job.get(DEADLINE) for job in jobs] == list(range(1, 5001))
 
 
+def test_the_daemons_limits_are_not_met():
+    daemon = Daemon(workers=1, limits={"jobs_session": 10, "queued_bytes_session": 100_000})
+    try:
+        with Client(str(daemon.await_ready().path)) as client:
+            jobs = [client.apply_async("demo.len", bytes(n)) for n in range(500)]
+            assert [job.get(DEADLINE) for job in jobs] == list(range(500))
+            jobs = [client.apply_async("demo.len", bytes(40_000)) for n in range(20)]
+            assert [job.get(DEADLINE) for job in jobs] == [40_000] * 20
+    finally:
+        daemon.finish()
+
+
 def test_many_threads_share_a_client(client):
     threads = [in_thread(lambda n=n: [client.apply("demo.inc", n) for _ in range(100)]) for n in range(8)]
     for n, join in enumerate(threads):

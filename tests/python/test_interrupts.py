@@ -14,7 +14,7 @@ import threading
 
 import pytest
 from fake import DEADLINE, Fake, in_thread
-from procpool import codec, errors, pending
+from procpool import codec, errors
 from procpool.connection import message, pack
 
 LOOKS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "RESUME")
@@ -126,7 +126,7 @@ def large(connection):
 
 def held(connection):
     """Calls of which some are held back."""
-    pending.WINDOW = 2
+    connection._default_lane.window = 2
     calls = [connection.submit(message("apply", pack(n))) for n in range(5)]
     assert [each.result() for each in calls] == [[n] for n in range(5)]
 

@@ -119,7 +119,7 @@ class Connection:
         self._lock = threading.RLock()  # of what submitters write
         self._msgids = count(_FIRST_MSGID)
         self._holding: List[Lane] = []  # lanes that hold calls back
-        self._default_lane = Lane()
+        self._default_lane = Lane({})
         self._broken: Optional[Exception] = None  # why it ended
         # Who reads
         self._role: Any = threading.RLock()
@@ -143,6 +143,7 @@ class Connection:
             connection.hello = connection.request("hello", {"client": name, "version": VERSION})
             limit = connection.hello["limits"]["message_bytes"]
             connection._receiver.set_limit(int(limit))
+            connection._default_lane = connection.lane()
         except (KeyError, TypeError, ValueError):
             connection.close()
             raise ConnectionLost(f"what answers at {connection.address} is no procpoold") from None
@@ -177,7 +178,7 @@ class Connection:
 
     def lane(self) -> Lane:
         """A new lane: one for each pool that is called."""
-        return Lane()
+        return Lane(self.hello.get("limits", {}))
 
     def request(self, method: str, *params: Any) -> Any:
         """One request of plain params and its result; raises its error."""

@@ -13,7 +13,7 @@ from .errors import Error, NoSuchJob, NotReady, from_wire
 if TYPE_CHECKING:
     from .connection import Connection
 
-WINDOW = 2048  #: requests of a lane that are under way at most
+WINDOW = 2048  #: requests of a lane that are under way at most; fewer where the daemon's limits are low
 WINDOW_BYTES = 32 << 20  #: the same in bytes; one larger request goes alone
 
 Loads = Callable[[Any], Any]
@@ -21,11 +21,17 @@ Run = Tuple[int, List[Any], bool]
 
 
 class Lane:
-    """Requests that are held back together; see Call. Of one connection, made by Connection.lane()."""
+    """Requests that are held back together; see Call. Of one connection, made by Connection.lane().
 
-    __slots__ = ("begun", "begun_bytes", "finished", "finished_bytes", "held")
+    window, window_bytes  so many are under way at most
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("window", "window_bytes", "begun", "begun_bytes", "finished", "finished_bytes", "held")
+
+    def __init__(self, limits: Dict[str, Any]) -> None:
+        """limits  the daemon's, of which it takes half at most"""
+        self.window = _share(WINDOW, limits, ("jobs_session", "jobs_user"))
+        self.window_bytes = _share(WINDOW_BYTES, limits, ("queued_bytes_session", "queued_bytes_user"))
         # Each number is written by one side only, so they need no lock: begun by who submits, finished by the reader.
         self.begun = self.begun_bytes = 0
         self.finished = self.finished_bytes = 0
@@ -33,7 +39,13 @@ class Lane:
 
     def has_room(self, size: int) -> bool:
         count = self.begun - self.finished
-        return count < WINDOW and (count == 0 or self.begun_bytes - self.finished_bytes + size <= WINDOW_BYTES)
+        waiting = self.begun_bytes - self.finished_bytes
+        return count < self.window and (count == 0 or waiting + size <= self.window_bytes)
+
+
+def _share(most: int, limits: Dict[str, Any], names: Tuple[str, ...]) -> int:
+    told = [limits[name] // 2 for name in names if type(limits.get(name)) is int]
+    return int(max(1, min(most, *told))) if told else most
 
 
 class Subject:
