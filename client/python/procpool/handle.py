@@ -206,7 +206,7 @@ class OwnHandle(Handle):
                 answer = connection.call(request)
                 if not trust:
                     _check_workers(connection, answer["pool"])
-            except (Denied, ShuttingDown):
+            except (Denied, ShuttingDown, ConnectionLost):  # a pool that was opened there has gone with the connection
                 connection.close()
                 if last:
                     raise
