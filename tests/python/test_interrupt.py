@@ -314,7 +314,8 @@ def test_a_killed_daemon_takes_its_workers_along_and_the_program_is_told(server,
     os.kill(running.household.pid, signal.SIGKILL)
     assert running.await_end() == 1
     assert "ConnectionLost" in running.errors.read_text()
-    await_end(workers | running.household.pids, AT_ONCE)
+    await_end(workers, AT_ONCE)
+    running.household.assert_gone(AT_ONCE)
 
 
 def test_a_program_that_catches_the_interrupt_can_go_on(server, program):

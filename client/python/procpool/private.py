@@ -10,6 +10,7 @@ parent's ends with the parent.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -97,6 +98,14 @@ def _remove(path: str) -> None:
             os.unlink(name)
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(path))
+
+
+@atexit.register
+def _clean_up() -> None:
+    """At the end: one that lives cleans up itself, but one that was killed cannot."""
+    with contextlib.suppress(OSError):
+        if _path is not None and not _is_alive(_path):
+            _remove(_path)
 
 
 def _move(fd: int) -> int:
