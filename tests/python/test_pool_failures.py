@@ -13,6 +13,7 @@ import procpool
 
 SECONDS = work.SECONDS
 OTHERS = 1000
+PAGE = pytest.mark.skipif(bool(os.environ.get("PROCPOOL_PURE")), reason="without a page, the rest of a chunk is lost")
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +101,10 @@ def test_a_result_that_cannot_be_unpickled_is_told(pool):
     assert "a value that explodes" in str(error)
 
 
-def test_elements_that_fail_cost_only_themselves(pool):
+@pytest.mark.parametrize("chunksize", [None, pytest.param(10, marks=PAGE)])
+def test_elements_that_fail_cost_only_themselves(pool, chunksize):
     """The values of a map in whose midst a worker was lost."""
-    values = pool.map(work.end_on_three, range(100), chunksize=10, return_exceptions=True)
+    values = pool.map(work.end_on_three, range(100), chunksize, return_exceptions=True)
     assert isinstance(values[3], procpool.WorkerLost) and values[3].index == 3
     assert values[:3] + values[4:] == [0, 1, 2, *range(4, 100)]
 

@@ -45,6 +45,7 @@ def test_an_element_past_its_timeout_costs_only_itself(pool):
     assert [values[0], values[2]] == [0, 0] and isinstance(values[1], procpool.Timeout)
 
 
+@pytest.mark.skipif(bool(os.environ.get("PROCPOOL_PURE")), reason="without a page, nobody can be asked to stop")
 def test_a_function_can_clean_up_when_it_is_stopped(single, tmp_path):
     pid = single.apply(work.pid)
     with pytest.raises(procpool.Timeout):
