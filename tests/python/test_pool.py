@@ -23,6 +23,7 @@ import pytest
 
 import pool_functions as work
 import procpool
+from procpool.handle import Handle
 
 SECONDS = work.SECONDS
 IMPLEMENTATIONS = {"multiprocessing": multiprocessing.Pool, "procpool": procpool.Pool}
@@ -563,6 +564,21 @@ def test_a_maps_callback_gets_the_list_once(pool):
     with pytest.raises(ValueError):
         result.get(SECONDS)
     assert len(seen) == 1 and [str(each) for each in failed] == ["3 is bad"]
+
+
+@ours
+def test_a_map_may_end_before_its_result_is_made(pool, monkeypatch):
+    make_stream, seen = Handle.stream, []
+
+    def make_and_wait(*args, **kwds):
+        stream = make_stream(*args, **kwds)
+        wait_until(lambda: stream.ended)
+        return stream
+
+    monkeypatch.setattr(Handle, "stream", make_and_wait)
+    for i in range(20):
+        assert pool.map_async(work.inc, [i], callback=seen.append).get(SECONDS) == [i + 1]
+    assert seen == [[i] for i in range(1, 21)]
 
 
 def test_callbacks_run_in_one_thread_in_the_order_of_completion(make):

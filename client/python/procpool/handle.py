@@ -58,7 +58,7 @@ class Handle:
 
     def stream(self, function: Function, iterable: Iterable[Any], options: Mapping[str, Any], *,
                chunksize: Optional[int], bounded: bool, star: bool = False, blocks: Optional[bool] = None,
-               on_end: Optional[Callable[[], object]] = None) -> Stream:  # fmt: skip
+               on_end: Optional[Callable[[Stream], object]] = None) -> Stream:  # fmt: skip
         """Sends the elements of an input, see stream.py. Raises what Calls.prepare does.
 
         blocks  whether taking an element may wait for something; if not told, as its type is

@@ -234,7 +234,7 @@ class Together(Subject):
 
     __slots__ = ("ended", "stream", "_done")
 
-    def __init__(self, connection: Connection, start: Callable[[Callable[[], object]], Stream],
+    def __init__(self, connection: Connection, start: Callable[[Callable[[Stream], object]], Stream],
                  done: Optional[Callable[[Any], object]]) -> None:  # fmt: skip
         """`start` makes the stream, with what it is to call at its end."""
         super().__init__(connection)
@@ -251,7 +251,9 @@ class Together(Subject):
     def forget(self) -> None:
         self.stream.arrived.clear()
 
-    def _on_end(self) -> None:
+    def _on_end(self, stream: Stream) -> None:
+        """May be called again: callbacks run once all the same, see ApplyResult._on_done."""
+        self.stream = stream  # it may end before start() has returned it
         if self._done is None:
             self.ended = True
         else:

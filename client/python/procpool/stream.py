@@ -59,14 +59,15 @@ class Stream(Subject):
 
     def __init__(self, connection: Connection, submit: Submit, segments: Segments, *, bulk: bool, bounded: bool,
                  workers: int, chunksize: int = 1, on_fed: Optional[Callable[[Stream], object]] = None,
-                 on_end: Optional[Callable[[], object]] = None) -> None:  # fmt: skip
+                 on_end: Optional[Callable[[Stream], object]] = None) -> None:  # fmt: skip
         """Sends what it may.
 
         submit   sends a packed array of elements as a map, streamed as values and collecting errors
         bulk     whether the input cannot block, so that many elements may be taken at once
         bounded  whether what has arrived counts until it is `consumed()`
         on_fed   called by the feeder at its end: all input has been sent, or will not be
-        on_end   called once, when `ended` becomes true; in any thread, also in the one that makes the stream
+        on_end   called with the stream when it has ended, perhaps more than once; in any thread, also in the one that
+                 makes the stream, before it has been made
         """
         super().__init__(connection)
         self.arrived: Deque[Run] = deque()
@@ -215,8 +216,8 @@ class Stream(Subject):
         with self._lock:
             self.error = self._segments.error
             self.fed = True
-            ended = self._check_end()
-        self._report_end(ended)
+            self._check_end()
+        self._report_end()
         self._connection.changed(self)
 
     def _fail(self, failure: Failure) -> None:
@@ -265,27 +266,24 @@ class Stream(Subject):
         self._connection.changed(self)
 
     def _ended(self, part: _Part, error: Any) -> None:
-        if part not in self._parts:  # told again
-            return
-        for first, length in part.missing():
-            self._came(part.first + first, [(error, None)] * length, False)
-        with self._lock:
-            self._parts.discard(part)
-            self._bytes -= part.bytes
-            self._room.notify()
-            ended = self._check_end()
-        self._report_end(ended)
+        if part in self._parts:  # else it is told again, for that was interrupted
+            for first, length in part.missing():
+                self._came(part.first + first, [(error, None)] * length, False)
+            with self._lock:
+                self._parts.discard(part)
+                self._bytes -= part.bytes
+                self._room.notify()
+                self._check_end()
+        self._report_end()
         self._connection.changed(self)
 
-    def _check_end(self) -> bool:
-        if self.ended or not self.fed or self._parts or self._gathered:
-            return False
-        self.ended = self.came = True
-        return True
+    def _check_end(self) -> None:
+        if self.fed and not self._parts and not self._gathered:
+            self.ended = self.came = True
 
-    def _report_end(self, ended: bool) -> None:
-        if ended and self._on_end is not None:
-            self._on_end()
+    def _report_end(self) -> None:
+        if self.ended and self._on_end is not None:
+            self._on_end(self)
 
 
 class _Part:
