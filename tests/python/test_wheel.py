@@ -76,3 +76,40 @@ def test_it_has_the_extension(wheel, alone, environment):
     with zipfile.ZipFile(wheel) as archive:
         assert any(name.startswith("_procpool.") for name in archive.namelist())
     assert alone("-c", "import _procpool; print(_procpool.__file__)").startswith(str(environment))
+
+
+PROGRAM = """
+import sys
+from typing import List
+
+import procpool
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def where() -> List[str]:
+    return [sys.prefix, procpool.__file__]
+
+
+if __name__ == "__main__":
+    with procpool.Pool(2) as pool:
+        values: List[int] = pool.map(square, range(3))
+        print(values, *pool.apply(where))
+"""
+
+
+def test_a_pool_has_workers_of_its_environment(alone, environment, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    prefix, package = alone("program.py").replace("[0, 1, 4] ", "").split()
+    assert prefix == str(environment) and package.startswith(prefix)
+
+
+def test_programs_that_use_it_are_checked_by_its_types(environment, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM.replace("square, range(3)", "square, 3"))
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "--python-executable",
+            environment / "bin" / "python", "program.py"]
+    checked = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert checked.returncode == 1 and checked.stdout.count("error:") == 1, checked.stdout + checked.stderr
+    assert '"map" of "Pool" has incompatible type "int"' in checked.stdout
