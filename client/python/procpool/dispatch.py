@@ -20,6 +20,8 @@ from .threads import release
 
 OutputHandler = Callable[[str, int, str, bytes], object]
 
+_DONE = object()  # in the place of a push's first element: its effect is there, and it has not been taken away yet
+
 
 class Told(Violation):
     """The daemon said why it closes the connection."""
@@ -73,7 +75,7 @@ class Dispatcher:
                             lane.finished += 1
                             lane.finished_bytes += call.size
                     calls.pop(msgid, None)
-            elif len(message) == 3 and message[0] == 2 and type(message[2]) is list:
+            elif len(message) == 3 and (message[0] == 2 or message[0] is _DONE) and type(message[2]) is list:
                 self._push(message)
             else:
                 raise Violation("it sent what is no message")
@@ -115,7 +117,7 @@ class Dispatcher:
         elif name == "output" and len(params) == 4 and self.on_output is not None:
             if message[0] == 2:
                 self.outputs += (params,)
-                message[0] = None  # done, also if it comes here again
+                message[0] = _DONE  # also if it comes here again
         elif name == "error" and params:
             raise Told(from_wire(params[0]))
         elif name == "event":
@@ -135,7 +137,7 @@ class Dispatcher:
             else:
                 job.runs += (run,)
             job.version += 1
-            message[0] = None
+            message[0] = _DONE
         if job.waiters:
             _wake(job)
 
