@@ -16,6 +16,7 @@ import pickle
 import threading
 import time
 import traceback
+import tracemalloc
 import warnings
 import weakref
 
@@ -828,3 +829,18 @@ def test_more_than_a_megabyte_goes_both_ways(pool):
     data = os.urandom(3 << 20)
     assert pool.apply(work.same, (data,)) == data
     assert pool.map(work.same, [data] * 4) == [data] * 4
+
+
+@ours
+def test_large_values_are_not_kept(pool, shared):
+    """Once the caller has let them go."""
+    size = 1 << 20
+    pool.apply(work.same, (b"x" * size,))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            assert len(pool.apply(work.same, (b"x" * size,))) == size
+        assert tracemalloc.get_traced_memory()[0] - before < 5 * size
+    finally:
+        tracemalloc.stop()

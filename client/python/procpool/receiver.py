@@ -157,7 +157,7 @@ class Receiver:
             self._keep(end, fed)
             return
         self._fed = self._end = fed
-        if self._recent != []:
+        if self._recent != [] or self._larges:
             self._recent, self._larges = [], {}
         del chunk[:], marks[:]
 
@@ -165,8 +165,10 @@ class Receiver:
         """The chunk ended within a message: keeps the bytes of that."""
         chunk = self._chunk
         recent: Optional[List[bytes]]
+        larges = self._larges
         if end > self._fed:
             recent = [chunk[0][end - self._fed :]]
+            larges = {}  # of a message that is whole
         else:
             recent = [*self._recent, chunk[0]] if self._recent is not None else None
         large = None
@@ -176,7 +178,7 @@ class Receiver:
                 large = self._find_large(b"".join(recent), waiting)
             if fed - end > _RECENT_BYTES:
                 recent = None
-        self._recent, self._fed, self._end, self._large = recent, fed, end, large
+        self._recent, self._fed, self._end, self._large, self._larges = recent, fed, end, large, larges
         del chunk[:], self._marks[:]
 
     def _find_large(self, raw: bytes, waiting: int) -> Optional[_Large]:
