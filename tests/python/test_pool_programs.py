@@ -2,6 +2,7 @@
 """Whole programs with pools: how they are told of habits that fail, and how they end."""
 
 import os
+import py_compile
 import re
 import signal
 import subprocess
@@ -334,3 +335,17 @@ def test_a_child_of_fork_makes_its_own_pool(start):
             os.waitpid(pid, 0)
             print(pool.apply(abs, (-1,)))
     """)) == ("2\n1\n", "")
+
+
+def test_a_script_that_is_compiled_already_has_workers(start, tmp_path):
+    script = tmp_path / "source.py"
+    script.write_text(textwrap.dedent("""
+        from procpool import Pool
+        def double(x):
+            return 2 * x
+        if __name__ == "__main__":
+            with Pool(1) as pool:
+                print(pool.map(double, [1, 2]))
+    """))
+    compiled = py_compile.compile(str(script), str(tmp_path / "program.pyc"))
+    assert ends(start("", compiled)) == ("[2, 4]\n", "")

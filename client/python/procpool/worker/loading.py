@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import marshal
 import os
 import sys
 import types
@@ -20,6 +21,9 @@ from .. import preparation
 from .functions import Functions
 from .process import has_more_threads, threads
 from .start import Main, Start, text
+
+
+_PYC_HEADER_BYTES = 16
 
 
 class LoadError(Exception):
@@ -74,6 +78,18 @@ def load_module(name: str) -> types.ModuleType:
     return sys.modules[module_name]
 
 
+def _code_of(path: str) -> types.CodeType:
+    """Of a script, or of one that is compiled already (`python3 program.pyc`)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    code: types.CodeType
+    if data.startswith(importlib.util.MAGIC_NUMBER):
+        code = marshal.loads(data[_PYC_HEADER_BYTES:])
+    else:
+        code = compile(data, path, "exec", dont_inherit=True)
+    return code
+
+
 def load_main(main: Main) -> None:
     """The client's main module; a pool that it makes while it is loaded would make workers that load it, and so on."""
     module = types.ModuleType("__mp_main__")
@@ -87,8 +103,7 @@ def load_main(main: Main) -> None:
         code = spec.loader.get_code(main.name)  # type: ignore[attr-defined]
     elif main.path is not None:
         module.__file__ = main.path
-        with open(main.path, "rb") as file:
-            code = compile(file.read(), main.path, "exec", dont_inherit=True)
+        code = _code_of(main.path)
     else:
         code = compile(main.code or "", "<string>", "exec", dont_inherit=True)
     module.__dict__["__builtins__"] = __builtins__
