@@ -99,6 +99,8 @@ class Connection:
     address    str: the socket's path
     on_output  called with (pool, worker, stream, data), see the push `output`; None drops them
     closed     bool
+    streams    those that have not ended: told when it does (stream.py)
+    copied     bool: it is the copy of a parent's, in a child of fork()
     """
 
     def __init__(self, sock: socket.socket, path: str = "") -> None:
@@ -118,6 +120,8 @@ class Connection:
         self._frames = self._sender.frames
         self._lock = threading.RLock()  # of what submitters write
         self._msgids = count(_FIRST_MSGID)
+        self.streams: Dict[Any, None] = {}
+        self.copied = False
         self._holding: List[Lane] = []  # lanes that hold calls back
         self._default_lane = Lane({})
         self._broken: Optional[Exception] = None  # why it ended
@@ -159,6 +163,15 @@ class Connection:
     @property
     def closed(self) -> bool:
         return self._broken is not None
+
+    @property
+    def reason(self) -> Optional[Exception]:
+        """Why it is closed, a new object each time; None while it is not."""
+        return None if self._broken is None else as_exception(self._broken)
+
+    def in_callback(self) -> bool:
+        """Whether the calling thread is the one that runs callbacks: it must not wait for others, which come after."""
+        return self._dispatcher.callbacks.here()
 
     @property
     def on_output(self) -> Optional[OutputHandler]:
@@ -374,7 +387,7 @@ class Connection:
                     return False
             while not call.ended:
                 seen = call.version
-                if call.ended or call.came and self._dispatcher.callbacks.here():
+                if call.ended or call.came and self.in_callback():
                     break  # a callback that waits for a call whose own callback comes after it
                 if not self.wait_change(call, seen, deadline) and not call.ended:
                     return False
@@ -393,7 +406,7 @@ class Connection:
         try:
             try:
                 while subject.version == seen:
-                    if not subject.came and (nested or role.acquire(False)):
+                    if not subject.came and self._broken is None and (nested or role.acquire(False)):
                         if not self._lead(subject, seen, deadline):
                             break
                     elif waiter is None:
@@ -443,7 +456,7 @@ class Connection:
     def _lead(self, subject: Subject, seen: int, deadline: Optional[float]) -> bool:
         """Reads until subject.version is another than `seen`; False when the deadline has passed."""
         self.leading = True
-        while subject.version == seen:
+        while subject.version == seen and self._broken is None:
             if deadline is None:
                 self._take()
             else:
@@ -565,6 +578,8 @@ class Connection:
         self._jobs.clear()
         for listener in self._dispatcher.listeners:
             self._dispatcher.ended(listener)
+        for stream in list(self.streams):
+            stream.stop(as_exception(self._broken))
         self._dispatcher.callbacks.close()
         self._attendant.close()
         for waiter in list(self._followers):
@@ -588,10 +603,11 @@ def _forked() -> None:
     for connection in list(_connections):
         if connection._sock.fileno() < 0:
             continue
-        calls = [*connection._calls.values(), *connection._jobs.values()]
+        calls, streams = [*connection._calls.values(), *connection._jobs.values()], list(connection.streams)
         sock, listeners, handler = connection._sock, connection._dispatcher.listeners, connection.on_output
         connection._start()  # locks that nobody holds
         connection._dispatcher.on_output = handler
+        connection.copied = True
         connection._broken = ConnectionLost("the connection belongs to the parent process; a child makes its own")
         sock.close()
         for call in calls:
@@ -600,6 +616,8 @@ def _forked() -> None:
             call.waiters = None
         for listener in listeners:
             listener.came = True
+        for stream in streams:
+            stream.forked(connection._broken)
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -9,6 +9,7 @@ What an abandoned handle leaves is ended by the daemon as soon as the connection
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from time import monotonic
@@ -43,7 +44,7 @@ class Handle:
         self.lane = connection.lane()
         self.calls = calls
         self.workers = workers
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # garbage that is collected meanwhile may be an iterator, which stops
         self._feeding: Set[Stream] = set()  # whose input has not been sent yet
         self._closing = False
         self._gone = False
@@ -71,12 +72,9 @@ class Handle:
             blocks = bounded and not is_plain(iterable)
         elements = iter(iterable) if is_plain(iterable) else _iterate(iterable)
         segments = Segments(self.codec, elements, star, chunksize or 1)
-        stream = Stream(self.connection, self._submitter(prepared), segments, bulk=not blocks, bounded=bounded,
-                        workers=self.workers, chunksize=chunksize or 1, on_fed=self._on_fed, on_end=on_end)  # fmt: skip
-        with self._lock:
-            if not stream.fed:
-                self._feeding.add(stream)
-        return stream
+        return Stream(self.connection, self._submitter(prepared), segments, bulk=not blocks, bounded=bounded,
+                      workers=self.workers, chunksize=chunksize or 1, on_feed=self._on_feed, on_fed=self._on_fed,
+                      on_end=on_end)  # fmt: skip
 
     def close(self) -> None:
         """Takes no more (the caller sees to that); what was taken goes on, the pool ends after it."""
@@ -84,13 +82,15 @@ class Handle:
             self._closing = True
             ready = not self._feeding
         if ready:
-            self._close()
+            self._close_if_there()
 
     def join(self) -> None:
         """Waits, after close(), until all has ended, and hangs up. May be repeated, also after terminate()."""
         with self._lock:
             feeding = list(self._feeding)
         for stream in feeding:
+            if stream.fed_here():
+                raise RuntimeError("the input of a map cannot join its own pool")
             stream.unbound()
         try:
             for stream in feeding:
@@ -124,9 +124,13 @@ class Handle:
         """Nobody will join() any more: hangs up when all has ended, after close()."""
         if not self._gone:
             try:
-                threading.Thread(target=self.join, name="procpool-end", daemon=True).start()
+                threading.Thread(target=self._end_quietly, name="procpool-end", daemon=True).start()
             except RuntimeError:  # the interpreter is ending
                 self._hang_up()
+
+    def _end_quietly(self) -> None:
+        with contextlib.suppress(Error):  # nobody is there to be told
+            self.join()
 
     def abandon(self) -> None:
         """Hangs up: the daemon ends all of it. Waits for nothing."""
@@ -167,13 +171,26 @@ class Handle:
 
         return submit
 
-    def _on_fed(self, stream: Stream) -> None:
-        """In the thread that fed it."""
+    def _on_feed(self, stream: Stream) -> None:
+        """Before a feeder begins: its input may close the pool."""
         with self._lock:
+            self._feeding.add(stream)
+
+    def _on_fed(self, stream: Stream) -> None:
+        """In the thread that fed it, or has stopped it."""
+        with self._lock:
+            if stream not in self._feeding:
+                return
             self._feeding.discard(stream)
             ready = self._closing and not self._feeding
         if ready:
+            self._close_if_there()
+
+    def _close_if_there(self) -> None:
+        try:
             self._close()
+        except ConnectionLost:  # join() tells
+            pass
 
 
 class OwnHandle(Handle):

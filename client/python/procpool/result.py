@@ -243,7 +243,10 @@ class Together(Subject):
         self.stream = start(self._on_end)
 
     def wait(self, timeout: Optional[float] = None) -> bool:
-        return self.ended or wait(self._connection, self, lambda: self.ended, timeout)
+        return self.ended or wait(self._connection, self, self._is_over, timeout)
+
+    def _is_over(self) -> bool:
+        return self.ended or self.came and self._connection.in_callback()
 
     def cancel(self) -> bool:
         return self.stream.cancel()
@@ -254,7 +257,7 @@ class Together(Subject):
     def _on_end(self, stream: Stream) -> None:
         """May be called again: callbacks run once all the same, see ApplyResult._on_done."""
         self.stream = stream  # it may end before start() has returned it
-        if self._done is None:
+        if self._done is None or self._connection.copied:
             self.ended = True
         else:
             self._connection.post(self._finish)
@@ -295,7 +298,10 @@ class Unsent(Subject):
         pass
 
     def wait(self, timeout: Optional[float] = None) -> bool:
-        return self.ended or wait(self._connection, self, lambda: self.ended, timeout)
+        return self.ended or wait(self._connection, self, self._is_over, timeout)
+
+    def _is_over(self) -> bool:
+        return self.ended or self.came and self._connection.in_callback()
 
     def cancel(self) -> bool:
         return False

@@ -9,6 +9,9 @@ Who works: the thread that makes a stream sends what the window takes; if input 
 stream's own goes on (the feeder). The thread that receives notes what comes, and sends what the feeder has gathered.
 It never runs code of the user's: values stay as they came.
 
+The input's own code may wait for ever. So whatever ends a stream does not wait for the feeder: from then on the input
+counts as ended, and what it yields yet is dropped.
+
 Input that may block is taken element by element, and each is sent at once as long as workers may be idle; only when
 enough is under way are elements gathered into larger maps. So a result never waits for the next input.
 """
@@ -58,14 +61,16 @@ class Stream(Subject):
     """
 
     def __init__(self, connection: Connection, submit: Submit, segments: Segments, *, bulk: bool, bounded: bool,
-                 workers: int, chunksize: int = 1, on_fed: Optional[Callable[[Stream], object]] = None,
+                 workers: int, chunksize: int = 1, on_feed: Optional[Callable[[Stream], object]] = None,
+                 on_fed: Optional[Callable[[Stream], object]] = None,
                  on_end: Optional[Callable[[Stream], object]] = None) -> None:  # fmt: skip
         """Sends what it may.
 
         submit   sends a packed array of elements as a map, streamed as values and collecting errors
         bulk     whether the input cannot block, so that many elements may be taken at once
         bounded  whether what has arrived counts until it is `consumed()`
-        on_fed   called by the feeder at its end: all input has been sent, or will not be
+        on_feed  called before a feeder begins
+        on_fed   called when all input has been sent, or will not be; perhaps twice
         on_end   called with the stream when it has ended, perhaps more than once; in any thread, also in the one that
                  makes the stream, before it has been made
         """
@@ -97,14 +102,24 @@ class Stream(Subject):
         self._window = max(4 * workers, 16) * chunksize
         self._stopped = False
         self._abandoned = False
+        self._feeder: Optional[threading.Thread] = None
         try:
             while bulk and not self.fed and self._has_room():
                 self._feed_bulk()
+            if not self.ended:
+                connection.streams[self] = None
+            if connection.reason is not None:  # perhaps before it was noted
+                self.stop(connection.reason)
+            if self.ended:
+                connection.streams.pop(self, None)
+            if not self.fed:
+                if on_feed is not None:
+                    on_feed(self)
+                self._feeder = threading.Thread(target=self._feed, name="procpool-feeder", daemon=True)
+                self._feeder.start()
         except BaseException:  # Ctrl-C: nobody will know of what was sent
             self.cancel()
             raise
-        if not self.fed:
-            threading.Thread(target=self._feed, name="procpool-feeder", daemon=True).start()
 
     @property
     def total(self) -> int:
@@ -131,22 +146,48 @@ class Stream(Subject):
         with self._lock:
             self._abandoned = True
             self._bounded = False
-            self._stopped = self._stopped or stop
             self._room.notify()
+        if stop:
+            self.stop()
         self.arrived.clear()
 
-    def stop(self) -> None:
-        """No more input is taken. What has been sent goes on."""
+    def stop(self, why: Optional[Exception] = None) -> None:
+        """No more input is taken; `why` is raised in its place. What has been sent goes on."""
         with self._lock:
             self._stopped = True
             self._room.notify()
+            if self.fed:
+                return
+            why = why or Cancelled("it was cancelled before all of its input was taken")
+            self._drop_gathered(why)
+            self.error = self._segments.error or why
+            self.fed = True
+            self._check_end()
+        self._report_end()
+        if self._on_fed is not None:
+            self._on_fed(self)
+        self._connection.changed(self)
+
+    def fed_here(self) -> bool:
+        """Whether it is the calling thread that feeds it: it must not wait for the end of what it does itself."""
+        return self._feeder is threading.current_thread()
+
+    def forked(self, why: Exception) -> None:
+        """In a child of fork(): nothing comes there, and its locks may be held by threads that are not."""
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
+        self._stopped = self.fed = self.ended = self.came = True
+        self.error = why
+        self.waiters = None
+        if self._on_end is not None:
+            self._on_end(self)
 
     def cancel(self) -> bool:
         """Ends all that has not ended, and the input; whether there was anything."""
+        cancelled = not self.fed
         self.stop()
         with self._lock:
             parts = [part.job for part in self._parts]
-        cancelled = not self.fed
         for job in parts:
             if job is not None and not job.ended:
                 job.cancel()
@@ -176,7 +217,7 @@ class Stream(Subject):
                         self._room.wait()
                     stopped = self._stopped
                 if stopped:
-                    raise Cancelled("it was cancelled before all of its input was taken")
+                    return
                 if self._bulk:
                     self._feed_bulk()
                 else:
@@ -191,7 +232,12 @@ class Stream(Subject):
         most = ELEMENTS_MAX if not self._bounded else max(self._limit() // 4, self._chunksize)
         piece = self._segments.cut(most)
         if isinstance(piece, Segment):
-            self._send(_Part(self, piece.first, piece.length, piece.bytes), piece.items)
+            part = _Part(self, piece.first, piece.length, piece.bytes)
+            with self._lock:
+                if self.fed:
+                    return
+                self._note(part)
+            self._send(part, piece.items)
         elif piece is not None:
             self._fail(piece)
         if self._segments.ended:
@@ -204,6 +250,8 @@ class Stream(Subject):
             self._fail(packed)
         elif packed is not None:
             with self._lock:
+                if self.fed:
+                    return
                 if not self._gathered:
                     self._gathered_first = self._segments.taken - 1
                 self._gathered.append(packed)
@@ -214,6 +262,8 @@ class Stream(Subject):
     def _finish_feeding(self) -> None:
         self._send_gathered(always=True)
         with self._lock:
+            if self.fed:
+                return
             self.error = self._segments.error
             self.fed = True
             self._check_end()
@@ -221,9 +271,11 @@ class Stream(Subject):
         self._connection.changed(self)
 
     def _fail(self, failure: Failure) -> None:
-        if not self._abandoned:
+        with self._lock:
+            if self._abandoned or self.fed:
+                return
             self.arrived.append((failure.place, [(failure.error, None)], False))
-            self._connection.changed(self)
+        self._connection.changed(self)
 
     def _send_gathered(self, always: bool = False) -> None:
         with self._lock:
@@ -232,19 +284,29 @@ class Stream(Subject):
                     self._under_way >= self._enough and count < GATHER_MAX)):  # fmt: skip
                 return
             parts, self._gathered = self._gathered, []
-            first = self._gathered_first
-        items = concat_all([array_header(count), *parts])
-        self._send(_Part(self, first, count, size(items)), items)
+            part = _Part(self, self._gathered_first, count, sum(map(size, parts)))
+            self._note(part)  # at once: else it would look as if there were nothing left of the stream
+        self._send(part, concat_all([array_header(count), *parts]))
+
+    def _drop_gathered(self, why: Exception) -> None:
+        """What will not be sent ends so. With the lock held."""
+        if self._gathered and not self._abandoned:
+            self.arrived.append((self._gathered_first, [(why, None)] * len(self._gathered), False))
+        self._gathered = []
+
+    def _note(self, part: _Part) -> None:
+        """It is about to be sent. With the lock held."""
+        self._parts.add(part)
+        self._under_way += part.length
+        self._bytes += part.bytes
 
     def _send(self, part: _Part, items: Packed) -> None:
-        with self._lock:
-            self._parts.add(part)
-            self._under_way += part.length
-            self._bytes += part.bytes
         try:
             part.job = self._submit(items, part.on_run, part.on_end)
-        except Exception as error:  # the connection has ended
+        except Exception as error:  # the connection has ended, or will not take it
             self._ended(part, error)
+            if self._connection.closed:
+                self.stop(error)
             return
         if self._stopped and not part.job.ended:
             part.job.cancel()
@@ -282,7 +344,10 @@ class Stream(Subject):
             self.ended = self.came = True
 
     def _report_end(self) -> None:
-        if self.ended and self._on_end is not None:
+        if not self.ended:
+            return
+        self._connection.streams.pop(self, None)
+        if self._on_end is not None:
             self._on_end(self)
 
 
