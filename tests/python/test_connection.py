@@ -16,7 +16,7 @@ from conftest import PACKAGE
 from fake import DEADLINE, Fake, eventually, in_thread
 from procpool import codec, errors
 from procpool.connection import message, pack
-from procpool.pending import WINDOW_BYTES
+from procpool.pending import WINDOW_BYTES, Subject
 
 
 @pytest.fixture
@@ -100,6 +100,19 @@ def test_an_answer_is_read_also_while_nobody_waits(fake, connection):
 def test_all_that_was_submitted_is_sent_without_waiting(fake, connection):
     calls = [connection.submit(echo(n)) for n in range(100)]
     assert [fake.receive()[3][0] for _ in calls] == list(range(100))
+
+
+def test_whoever_reads_is_woken_once_until_it_looks(fake, connection):
+    call = connection.submit(echo(1))
+    request = fake.receive()
+    join = in_thread(call.result)
+    eventually(lambda: connection.leading)
+    for _ in range(100):
+        connection.changed(Subject(connection))
+    connection.submit(echo(2))
+    assert [fake.receive()[2] for _ in range(2)] == ["ping", "apply"]
+    fake.answer(request)
+    assert join() == [1]
 
 
 # Callbacks

@@ -129,6 +129,8 @@ class Connection:
         self._role: Any = threading.RLock()
         self.leading = False  # a hint: somebody has the role
         self._followers: Dict[Any, None] = {}  # locks of those who could have it
+        self._nudged = Call(self, None, None)  # the last that made it look: one is enough until its answer
+        self._nudged.came = True
         self.sends = self.reads = 0  # grow with whatever is submitted, and read
         self._attendant = Attendant(self, sock)
         self._dispatcher = Dispatcher()
@@ -338,11 +340,13 @@ class Connection:
 
     def _nudge(self) -> None:
         """Lets the thread that reads look at what it waits for, perhaps for nothing else: an answer makes it."""
-        if self.leading and not self._role._is_owned() and self._broken is None:
-            self._begin(Call(self, None, None), _PING)
+        if self.leading and not self._role._is_owned() and self._broken is None and self._nudged.came:
+            nudge = Call(self, None, None)
+            self._begin(nudge, _PING)
             self._sender.flush(wait=False)
             if self._sender.pending:
                 self._attendant.wake()
+            self._nudged = nudge
 
     def _abandon(self, call: Call, message: Packed) -> None:
         """Nobody waits for it any more."""
