@@ -55,6 +55,7 @@ def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     files = [path for path in tracked(root) if (root / path).is_file()]
     found = [fault for path in files for fault in faults(path, (root / path).read_text(errors="replace"))]
+    found += [f"{path}: a symbolic link" for path in tracked(root) if (root / path).is_symlink()]
     found += self_check()
     if not files:
         found.append("no files found")
