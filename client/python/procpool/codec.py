@@ -114,20 +114,24 @@ def concat_all(parts: Sequence[Packed]) -> Packed:
     """The same of a sequence: small neighbours become one, large buffers stay as they are."""
     if set(map(type, parts)) <= {bytes} and max(map(len, parts), default=0) < LARGE_BYTES:
         return b"".join(parts)  # type: ignore[arg-type]
-    merged: List[Buffer] = []
+    return merged(piece for part in parts for piece in ([part] if isinstance(part, bytes) else part))
+
+
+def merged(buffers: Iterable[Buffer]) -> List[Buffer]:
+    """The same bytes in fewer buffers: small neighbours become one, which is a copy, large ones stay as they are."""
+    found: List[Buffer] = []
     small: List[Buffer] = []
-    for part in parts:
-        for piece in [part] if isinstance(part, bytes) else part:
-            if len(piece) < LARGE_BYTES:
-                small.append(piece)
-                continue
-            if small:
-                merged.append(b"".join(small))
-                small = []
-            merged.append(piece)
+    for buffer in buffers:
+        if len(buffer) < LARGE_BYTES:
+            small.append(buffer)
+            continue
+        if small:
+            found.append(b"".join(small))
+            small = []
+        found.append(buffer)
     if small:
-        merged.append(b"".join(small))
-    return merged
+        found.append(b"".join(small))
+    return found
 
 
 # One Packer for all threads, kept because making one costs more than packing. It is used only for values

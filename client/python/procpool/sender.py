@@ -14,7 +14,7 @@ import socket
 import threading
 from typing import Any, Callable, List, Sequence
 
-from .codec import LARGE_BYTES, Buffer
+from .codec import LARGE_BYTES, Buffer, merged
 
 _FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
 _NO_ANCILLARY = ((),)
@@ -135,16 +135,4 @@ def _batched(frames: Sequence[Buffer]) -> List[Buffer]:
         return [*frames]
     if max(map(len, frames)) < LARGE_BYTES:
         return [b"".join(frames)]
-    batch: List[Buffer] = []
-    small: List[Buffer] = []
-    for frame in frames:
-        if len(frame) < LARGE_BYTES:
-            small.append(frame)
-            continue
-        if small:
-            batch.append(b"".join(small))
-            small = []
-        batch.append(frame)
-    if small:
-        batch.append(b"".join(small))
-    return batch
+    return merged(frames)
