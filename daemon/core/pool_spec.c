@@ -17,6 +17,9 @@ static void destroy(struct pool_spec *spec)
 	blob_unref(spec->initargs.blob);
 	blob_unref(spec->options.blob);
 	process_settings_fini(&spec->process);
+	free(spec->user);
+	free(spec->group);
+	access_fini(&spec->access);
 	free(spec);
 }
 

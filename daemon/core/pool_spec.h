@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/access.h"
 #include "core/process_settings.h"
 #include "core/span.h"
 
@@ -36,6 +37,10 @@ struct pool_spec {
 	bool preload_always;
 	bool pickle; /* its runtime may be given pickles, which run any code */
 	struct process_settings process;
+	char *user;           /* that its processes run as, or NULL: the daemon's own */
+	char *group;          /* or NULL: that user's */
+	uid_t uid;            /* that user's number */
+	struct access access; /* complete */
 
 	unsigned workers;                  /* how many it begins with; 0: not said */
 	unsigned workers_min, workers_max; /* how many it keeps; 0: not said, as workers */
@@ -45,6 +50,7 @@ struct pool_spec {
 	uint64_t max_rss_bytes; /* likewise */
 	uint64_t memory_bytes;  /* that a worker may use; 0: all */
 	uint64_t stop_us;       /* from a task being asked to stop to its worker being killed */
+	uint64_t slow_us;       /* a task that runs longer is logged; 0: none is */
 };
 
 /* With the defaults, a copy of the name, and one reference. NULL without memory. */

@@ -30,6 +30,7 @@ void config_init(struct config *config)
 void config_fini(struct config *config)
 {
 	free(config->socket);
+	access_fini(&config->access);
 	for (size_t i = 0; i < config->pool_count; i++)
 		pool_spec_unref(config->pools[i]);
 	free(config->pools);

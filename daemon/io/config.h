@@ -39,6 +39,8 @@ struct config {
 	enum log_level log_level;
 	unsigned grace_seconds;
 	struct limits limits;
+	struct access access;
+	uint64_t slow_us;         /* of each pool that does not say; 0: none */
 	struct pool_spec **pools; /* a reference to each */
 	size_t pool_count;
 };
