@@ -133,10 +133,22 @@ static uint8_t *landing_place(struct channel *channel)
 	return memory + have;
 }
 
+/*
+ * How much is read behind the bytes that are there: beyond what is known to come, no more than the
+ * smallest buffer holds. A buffer that a large message has left would else take the next one's
+ * payload before it was known, and it could not land.
+ */
+static size_t room_size(const struct channel *channel)
+{
+	size_t size = channel->capacity - channel->end;
+	size_t wanted = (size_t)channel->scanner.payload + CHANNEL_BUFFER_BYTES;
+	return size < wanted ? size : wanted;
+}
+
 static ssize_t receive(struct channel *channel)
 {
 	void *room = channel->data + channel->end;
-	size_t size = channel->capacity - channel->end;
+	size_t size = room_size(channel);
 	void *landing = landing_place(channel);
 	if (landing)
 		return recv(channel->fd, landing, (size_t)channel->scanner.payload, 0);

@@ -192,6 +192,24 @@ static void test_payload_at_the_end_lands_behind_other_messages(void **state)
 	assert_int_equal(world->given_count, 2);
 }
 
+/* What has arrived before it is looked at, in a buffer that an earlier message has made large. */
+static void test_payload_that_is_there_already_lands(void **state)
+{
+	struct world *world = *state;
+	size_t size = CHANNEL_LAND_MIN + CHANNEL_BUFFER_BYTES;
+	int sndbuf = 4 << 20; /* at least 416 KiB come of it, and more than the message fits */
+	assert_int_equal(setsockopt(world->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)), 0);
+	add(world, "\x91", 1);
+	add_bin(world, LARGE, 10);
+	start_writing(world);
+	assert_landed(world, receive(world), 0, LARGE, 10);
+	end_writing(world);
+	add(world, "\x91", 1);
+	add_bin(world, size, 50);
+	assert_int_equal(send(world->fd, world->bytes, world->size, MSG_DONTWAIT), world->size);
+	assert_landed(world, receive(world), 0, size, 50);
+}
+
 static void test_ext_lands_with_its_type(void **state)
 {
 	struct world *world = *state;
@@ -281,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(test_large_payloads_land_and_the_message_can_be_walked),
 		WORLD_TEST(test_payload_at_the_end_lands_behind_other_messages),
+		WORLD_TEST(test_payload_that_is_there_already_lands),
 		WORLD_TEST(test_ext_lands_with_its_type),
 		WORLD_TEST(test_what_gets_no_memory_stays_in_the_message),
 		WORLD_TEST(test_more_payloads_than_can_land_arrive),
