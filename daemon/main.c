@@ -132,14 +132,15 @@ int main(int argc, char **argv)
 	default:
 		return fail(NULL, -ENOMEM);
 	}
-	int r = options_settings(&options, &config, &error);
-	bool is_private = options.is_private;
-	int creator = options.creator;
+	int status, r = config_read(&options.source, &config, &error);
+	if (r == 0) {
+		log_init(config.log_level);
+		status = options.source.is_private ? serve_privately(&config, options.creator)
+						   : serve(&config, NULL);
+		config_fini(&config);
+	} else {
+		status = fail(error, r);
+	}
 	options_fini(&options);
-	if (r < 0)
-		return fail(error, r);
-	log_init(config.log_level);
-	int status = is_private ? serve_privately(&config, creator) : serve(&config, NULL);
-	config_fini(&config);
 	return status;
 }

@@ -9,10 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/cpu_count.h"
-
-#define DEFAULT_POOL "default"
-
 /* clang-format off */
 static const char help[] =
 	"Usage: procpoold [OPTION]...\n"
@@ -25,10 +21,14 @@ static const char help[] =
 	"                          (default: the number of usable processors + 1)\n"
 	"  -m, --module NAME|PATH  serve this module in the pool \"default\"; may be repeated. With no\n"
 	"                          module and no pool configured, it is the module demo\n"
-	"  -c, --config FILE       read this configuration (default:\n"
-	"                          $XDG_CONFIG_HOME/procpool/procpoold.conf, for root\n"
-	"                          /etc/procpool/procpoold.conf, if it exists)\n"
+	"  -c, --config FILE|DIR   read this configuration alone, or procpoold.conf and\n"
+	"                          conf.d/*.conf of this directory (default:\n"
+	"                          $XDG_CONFIG_HOME/procpool, for root /etc/procpool)\n"
 	"  -l, --log-level LEVEL   error, warning, info (default) or debug\n"
+	"      --system            be the system's service: the configuration is that of\n"
+	"                          /etc/procpool, the socket /run/procpool/procpoold.sock, and\n"
+	"                          nothing is served that is not configured\n"
+	"      --no-demo           serve nothing where nothing is configured\n"
 	"      --private           serve one program: print the path of a socket of its own, go to\n"
 	"                          the background, and end with the program. No configuration\n"
 	"                          and no module is the default then, and only warnings are logged\n"
@@ -43,6 +43,8 @@ static const char help[] =
 enum {
 	OPTION_PRIVATE = 256, /* no letter */
 	OPTION_CREATOR,
+	OPTION_SYSTEM,
+	OPTION_NO_DEMO,
 };
 
 static const struct option long_options[] = {
@@ -55,6 +57,8 @@ static const struct option long_options[] = {
 	{"version", no_argument, NULL, 'V'},
 	{"private", no_argument, NULL, OPTION_PRIVATE},
 	{"creator", required_argument, NULL, OPTION_CREATOR},
+	{"system", no_argument, NULL, OPTION_SYSTEM},
+	{"no-demo", no_argument, NULL, OPTION_NO_DEMO},
 	{0},
 };
 
@@ -85,20 +89,20 @@ static int take_workers(struct options *options, const char *value)
 			value, POOL_WORKERS_MAX);
 		return usage();
 	}
-	options->workers = (unsigned)n;
+	options->source.workers = (unsigned)n;
 	return OPTIONS_RUN;
 }
 
 static int take_level(struct options *options, const char *value)
 {
-	if (!log_level_parse(value, &options->log_level)) {
+	if (!log_level_parse(value, &options->source.log_level)) {
 		fprintf(stderr,
 			"procpoold: --log-level is '%s', and must be error, warning, info or "
 			"debug\n",
 			value);
 		return usage();
 	}
-	options->has_log_level = true;
+	options->source.has_log_level = true;
 	return OPTIONS_RUN;
 }
 
@@ -108,14 +112,14 @@ static int take_module(struct options *options, char *value)
 	size_t count = 0;
 	if (take_path(&name, "module", value) != OPTIONS_RUN)
 		return OPTIONS_USAGE;
-	while (options->modules && options->modules[count])
+	while (options->source.modules && options->source.modules[count])
 		count++;
-	char **modules = reallocarray(options->modules, count + 2, sizeof(*modules));
+	char **modules = reallocarray(options->source.modules, count + 2, sizeof(*modules));
 	if (!modules)
 		return -ENOMEM;
 	modules[count] = value;
 	modules[count + 1] = NULL;
-	options->modules = modules;
+	options->source.modules = modules;
 	return OPTIONS_RUN;
 }
 
@@ -138,17 +142,23 @@ static int take_option(struct options *options, int option, char *value)
 {
 	switch (option) {
 	case 's':
-		return take_path(&options->socket, "socket", value);
+		return take_path(&options->source.socket, "socket", value);
 	case 'w':
 		return take_workers(options, value);
 	case 'm':
 		return take_module(options, value);
 	case 'c':
-		return take_path(&options->config, "config", value);
+		return take_path(&options->source.path, "config", value);
 	case 'l':
 		return take_level(options, value);
 	case OPTION_PRIVATE:
-		options->is_private = true;
+		options->source.is_private = true;
+		return OPTIONS_RUN;
+	case OPTION_SYSTEM:
+		options->source.is_system = true;
+		return OPTIONS_RUN;
+	case OPTION_NO_DEMO:
+		options->source.no_demo = true;
 		return OPTIONS_RUN;
 	case OPTION_CREATOR:
 		return take_creator(options, value);
@@ -167,9 +177,11 @@ static int take_option(struct options *options, int option, char *value)
 static int check_options(const struct options *options)
 {
 	const char *mistake = NULL;
-	if (options->is_private && options->socket)
+	if (options->source.is_private && options->source.socket)
 		mistake = "--private makes a socket of its own: leave --socket out";
-	if (!options->is_private && options->creator >= 0)
+	if (options->source.is_private && options->source.is_system)
+		mistake = "--private serves one program, --system everybody: leave one out";
+	if (!options->source.is_private && options->creator >= 0)
 		mistake = "--creator says whose daemon --private is: name that, too";
 	if (!mistake)
 		return OPTIONS_RUN;
@@ -180,7 +192,10 @@ static int check_options(const struct options *options)
 int options_parse(struct options *options, int argc, char **argv)
 {
 	int r = OPTIONS_RUN, option;
-	*options = (struct options){.creator = -1};
+	*options = (struct options){
+		.source.has_launcher = getenv("PROCPOOL_LAUNCHER") != NULL,
+		.creator = -1,
+	};
 	optind = 0; /* also when called again */
 	while (r == OPTIONS_RUN &&
 	       (option = getopt_long(argc, argv, "s:w:m:c:l:hV", long_options, NULL)) != -1)
@@ -200,70 +215,6 @@ int options_parse(struct options *options, int argc, char **argv)
 
 void options_fini(struct options *options)
 {
-	free(options->modules);
+	free(options->source.modules);
 	*options = (struct options){.creator = -1};
-}
-
-static int load_file(const struct options *options, struct config *config, char **ret_error)
-{
-	if (options->config)
-		return config_load(config, options->config, ret_error);
-	if (options->is_private)
-		return 0;
-	char *path = config_default_path();
-	int r = 0;
-	/* Only its absence is fine: one that cannot be read is not. */
-	if (path && (access(path, F_OK) == 0 || errno != ENOENT))
-		r = config_load(config, path, ret_error);
-	free(path);
-	return r;
-}
-
-/* The pools follow from modules and settings that are complete. */
-static int settle_pools(const struct options *options, struct config *config, char **ret_error)
-{
-	static char *demo[] = {"demo", NULL};
-	char **modules = options->modules;
-	if (!modules && config->pool_count == 0 && !options->is_private)
-		modules = demo;
-	if (modules && config_find_pool(config, DEFAULT_POOL)) {
-		if (asprintf(ret_error, "--module makes the pool '" DEFAULT_POOL
-					"', and the configuration has one of "
-					"that name, too: name the module there") < 0)
-			*ret_error = NULL;
-		return -EINVAL;
-	}
-	if (modules && !config_add_pool(config, DEFAULT_POOL, modules))
-		return -ENOMEM;
-	for (size_t i = 0; i < config->pool_count; i++)
-		pool_spec_settle(config->pools[i], config->workers);
-	return 0;
-}
-
-int options_settings(const struct options *options, struct config *ret, char **ret_error)
-{
-	struct config config;
-	*ret_error = NULL;
-	config_init(&config);
-	if (options->is_private)
-		config.log_level = LOG_LEVEL_WARNING;
-	int r = load_file(options, &config, ret_error);
-	if (r == 0 && options->socket) {
-		free(config.socket);
-		config.socket = strdup(options->socket);
-		r = config.socket ? 0 : -ENOMEM;
-	}
-	if (options->has_log_level)
-		config.log_level = options->log_level;
-	if (options->workers)
-		config.workers = options->workers;
-	if (config.workers == 0)
-		config.workers = cpu_count() + 1;
-	if (r == 0)
-		r = settle_pools(options, &config, ret_error);
-	if (r < 0)
-		config_fini(&config);
-	else
-		*ret = config;
-	return r;
 }

@@ -64,21 +64,6 @@ struct pool_spec *config_find_pool(const struct config *config, const char *name
 	return NULL;
 }
 
-char *config_default_path(void)
-{
-	const char *home = getenv("XDG_CONFIG_HOME"), *below = "";
-	char *path;
-	if (geteuid() == 0)
-		return strdup("/etc/procpool/procpoold.conf");
-	if (!home || home[0] != '/') {
-		home = getenv("HOME");
-		below = "/.config";
-	}
-	if (!home || home[0] != '/')
-		return NULL;
-	return asprintf(&path, "%s%s/procpool/procpoold.conf", home, below) < 0 ? NULL : path;
-}
-
 /* ---- parsing ---- */
 
 /*
@@ -147,7 +132,15 @@ static int set_level(cfg_t *section, cfg_opt_t *opt, const char *value, void *re
 
 static int take_pool(struct config *config, cfg_t *section)
 {
-	struct pool_spec *spec = config_add_pool(config, cfg_title(section), NULL);
+	const char *name = cfg_title(section);
+	if (config_find_pool(config, name)) {
+		cfg_error(section,
+			  "the pool '%s' is in a file that was read before, too: it can be in one "
+			  "only",
+			  name);
+		return -EINVAL;
+	}
+	struct pool_spec *spec = config_add_pool(config, name, NULL);
 	return spec ? config_pool_take(spec, section) : -ENOMEM;
 }
 
@@ -286,8 +279,13 @@ static int parse(struct config *config, const char *path, const char *text, char
 	int r = run_parser(file, path, text, ret_error);
 	if (r == 0)
 		r = check_closed(top, path, text, ret_error);
-	if (r == 0)
+	if (r == 0) {
+		struct complaint first = {.path = path};
+		complaint = &first;
 		r = take_settings(config, file);
+		complaint = NULL;
+		*ret_error = first.text;
+	}
 	cfg_free(file);
 	return r;
 }

@@ -408,27 +408,37 @@ static void test_what_is_no_file_is_refused(void **state)
 	free(error);
 }
 
-static void test_the_default_file_follows_the_user(void **state)
+static void assert_directory(const struct config_source *source, const char *expected)
+{
+	char *directory = config_directory(source);
+	if (expected)
+		assert_string_equal(directory, expected);
+	else
+		assert_null(directory);
+	free(directory);
+}
+
+static void test_the_usual_directory_follows_the_user(void **state)
 {
 	(void)state;
-	char *path;
+	const char *home = getenv("HOME");
+	assert_directory(&(struct config_source){.is_system = true}, "/etc/procpool");
+	assert_directory(&(struct config_source){.is_system = true, .path = "/tmp"}, "/tmp");
+	assert_directory(&(struct config_source){.path = "/dev/null"}, NULL);
+	assert_directory(&(struct config_source){.is_private = true}, NULL);
 	if (geteuid() == 0) {
-		path = config_default_path();
-		assert_string_equal(path, "/etc/procpool/procpoold.conf");
-		free(path);
+		assert_directory(&(struct config_source){0}, "/etc/procpool");
 		return;
 	}
 	setenv("XDG_CONFIG_HOME", "/x", 1);
-	path = config_default_path();
-	assert_string_equal(path, "/x/procpool/procpoold.conf");
-	free(path);
+	assert_directory(&(struct config_source){0}, "/x/procpool");
 	setenv("XDG_CONFIG_HOME", "", 1);
 	setenv("HOME", "/home/u", 1);
-	path = config_default_path();
-	assert_string_equal(path, "/home/u/.config/procpool/procpoold.conf");
-	free(path);
+	assert_directory(&(struct config_source){0}, "/home/u/.config/procpool");
 	unsetenv("HOME");
-	assert_null(config_default_path());
+	assert_directory(&(struct config_source){0}, NULL);
+	if (home)
+		setenv("HOME", home, 1);
 }
 
 /* What the man page says of a limit: its name and default. */
@@ -476,7 +486,7 @@ int main(void)
 		TEST(test_pools_that_cannot_be_are_refused),
 		TEST(test_what_cannot_be_parsed_is_refused_with_its_line),
 		TEST(test_what_is_no_file_is_refused),
-		TEST(test_the_default_file_follows_the_user),
+		TEST(test_the_usual_directory_follows_the_user),
 		TEST(test_the_man_page_has_every_limit_with_its_default),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,7 +100,7 @@ static void settle(struct fixture *f, const char *words)
 	char *error = NULL;
 	assert_int_equal(parse(f, words), OPTIONS_RUN);
 	assert_string_equal(f->output, "");
-	if (options_settings(&f->options, &f->config, &error) < 0)
+	if (config_read(&f->options.source, &f->config, &error) < 0)
 		fail_msg("%s", error);
 }
 
@@ -122,6 +122,17 @@ static void test_without_anything_said_it_serves_demo(void **state)
 	assert_string_equal(f->config.pools[0]->modules[0], "demo");
 	assert_null(f->config.pools[0]->modules[1]);
 	assert_int_equal(f->config.pools[0]->workers, cpu_count() + 1);
+}
+
+static void test_demo_is_not_served_where_that_is_said(void **state)
+{
+	struct fixture *f = *state;
+	settle(f, "--no-demo " NO_FILE);
+	assert_int_equal(f->config.pool_count, 0);
+	settle(f, "--system " NO_FILE);
+	assert_int_equal(f->config.pool_count, 0);
+	settle(f, "--system -m demo " NO_FILE);
+	assert_int_equal(f->config.pool_count, 1);
 }
 
 static void test_the_command_line_is_taken(void **state)
@@ -170,12 +181,12 @@ static void test_settings_that_contradict_are_refused(void **state)
 	write_config(f, "pool default { modules = {x} }\n");
 	snprintf(words, sizeof(words), "-c %s -m demo", f->path);
 	assert_int_equal(parse(f, words), OPTIONS_RUN);
-	assert_int_equal(options_settings(&f->options, &f->config, &error), -EINVAL);
+	assert_int_equal(config_read(&f->options.source, &f->config, &error), -EINVAL);
 	assert_non_null(strstr(error, "'default'"));
 	free(error);
 
 	assert_int_equal(parse(f, "-c /nonexistent/file"), OPTIONS_RUN);
-	assert_int_equal(options_settings(&f->options, &f->config, &error), -ENOENT);
+	assert_int_equal(config_read(&f->options.source, &f->config, &error), -ENOENT);
 	assert_non_null(strstr(error, "/nonexistent/file"));
 	free(error);
 }
@@ -185,9 +196,9 @@ static void test_help_and_version(void **state)
 	struct fixture *f = *state;
 	assert_int_equal(parse(f, "--help"), OPTIONS_EXIT);
 	assert_memory_equal(f->output, "Usage: procpoold ", 17);
-	static const char *const options[] = {"--socket",  "--workers",   "--module",
-					      "--config",  "--log-level", "--private",
-					      "--creator", "--help",      "--version"};
+	static const char *const options[] = {"--socket",    "--workers", "--module",  "--config",
+					      "--log-level", "--private", "--creator", "--system",
+					      "--no-demo",   "--help",    "--version"};
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		assert_non_null(strstr(f->output, options[i]));
 	assert_int_equal(parse(f, "--version"), OPTIONS_EXIT);
@@ -199,7 +210,7 @@ static void test_a_private_daemon_serves_what_is_said_and_logs_warnings(void **s
 	struct fixture *f = *state;
 	char words[160];
 	settle(f, "--private --creator 5");
-	assert_true(f->options.is_private);
+	assert_true(f->options.source.is_private);
 	assert_int_equal(f->options.creator, 5);
 	assert_int_equal(f->config.log_level, LOG_LEVEL_WARNING);
 	assert_int_equal(f->config.pool_count, 0);
@@ -213,7 +224,7 @@ static void test_a_private_daemon_serves_what_is_said_and_logs_warnings(void **s
 	assert_int_equal(f->config.log_level, LOG_LEVEL_ERROR);
 	assert_int_equal(f->config.pool_count, 1);
 	settle(f, NO_FILE);
-	assert_false(f->options.is_private);
+	assert_false(f->options.source.is_private);
 }
 
 static void test_mistakes_are_explained(void **state)
@@ -235,6 +246,7 @@ static void test_mistakes_are_explained(void **state)
 		{"-m demo --module ''", "--module is empty"},
 		{"demo", "say --module demo"},
 		{"--private --socket /x", "leave --socket out"},
+		{"--private --system", "leave one out"},
 		{"--creator 3", "--creator says whose daemon --private is"},
 		{"--private --creator 2", "--creator is '2', and must be the number of a pidfd"},
 		{"--private --creator 3x", "--creator is '3x'"},
@@ -253,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(test_without_anything_said_it_serves_demo),
+		TEST(test_demo_is_not_served_where_that_is_said),
 		TEST(test_the_command_line_is_taken),
 		TEST(test_the_command_line_outranks_the_file),
 		TEST(test_settings_that_contradict_are_refused),
