@@ -187,6 +187,7 @@ void core_mark_dirty(struct core *core, struct pool *pool)
 	if (pool->dirty)
 		return;
 	pool->dirty = true;
+	core->marks++;
 	STAILQ_INSERT_TAIL(&core->dirty, pool, in_dirty);
 }
 

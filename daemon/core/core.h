@@ -81,6 +81,7 @@ struct core {
 	uint64_t running_jobs; /* of those under way, in JOB_RUNNING */
 	TAILQ_HEAD(, pool) pools;
 	STAILQ_HEAD(, pool) dirty;
+	uint64_t marks; /* how often one became dirty: whether anything may have changed */
 	STAILQ_HEAD(, pool) ended; /* to be freed at the next turn, but for what kept jobs need */
 	struct timer_heap timers;
 	uint64_t last_session_id;

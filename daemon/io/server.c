@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -147,12 +146,6 @@ void server_descriptor_freed(struct server *server)
 		set_doors(server, true);
 }
 
-/* A pool that is warm, or known not to become so. */
-static bool is_settled(const struct pool *pool)
-{
-	return pool->ready_count >= pool->target || pool->failures > 0 || pool->restarts > 0;
-}
-
 /*
  * Connections are accepted once every pool has settled, because before that a function that exists
  * cannot be told from one that does not. Until then they wait in the socket's backlog.
@@ -164,14 +157,14 @@ static void open_when_settled(struct server *server)
 	if (server->open || server->stopping)
 		return;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
-		if (!is_settled(pool))
+		if (!status_is_settled(pool))
 			return;
 		workers += pool->ready_count;
 	}
 	server->open = true;
 	set_doors(server, true);
 	log_info("ready on %s with %u workers", server->doors[0].listener.path, workers);
-	sd_notifyf(0, "READY=1\nSTATUS=%u workers ready", workers);
+	notify_ready(&server->notify);
 }
 
 /* ---- the turn ---- */
@@ -272,6 +265,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 	} while (has_more(server));
 	open_when_settled(server);
 	set_timer(server);
+	notify_turn(&server->notify);
 	if (core_stopped(&server->core) && (server->core.grace_over || !has_unsent(server)))
 		ev_break(loop, EVBREAK_ALL);
 }
@@ -372,10 +366,10 @@ static void on_trim(struct ev_loop *loop, ev_timer *watcher, int events)
 
 static void stop(struct server *server, unsigned grace_seconds)
 {
-	sd_notify(0, "STOPPING=1\nSTATUS=Ending");
 	server->stopping = true;
 	set_doors(server, false);
 	core_stop(&server->core, (uint64_t)grace_seconds * 1000000, server->now_us);
+	notify_stopping(&server->notify);
 	server_execute(server);
 }
 
@@ -527,6 +521,8 @@ int server_init(struct server *server, const struct config *config)
 	r = find_native_runtime(server);
 	if (r == 0)
 		r = find_socket(server);
+	if (r == 0)
+		r = notify_init(&server->notify, &server->core, server->loop);
 	if (r < 0)
 		return r;
 	ev_prepare_init(&server->prepare, on_prepare);
@@ -570,6 +566,7 @@ void server_fini(struct server *server)
 	core_fini(&server->core);
 	for (size_t i = 0; i < server->door_count; i++)
 		listener_fini(&server->doors[i].listener);
+	notify_fini(&server->notify);
 	if (server->loop)
 		ev_loop_destroy(server->loop);
 	cgroup_fini(&server->cgroup);

@@ -20,6 +20,7 @@
 #include "io/config.h"
 #include "io/input.h"
 #include "io/listener.h"
+#include "io/notify.h"
 
 struct channel;
 struct creator;
@@ -44,6 +45,7 @@ struct server {
 	char *socket_variable;      /* of runtimes: PROCPOOL_SOCKET=...; owned; or NULL */
 	unsigned cpus;              /* that the daemon may use */
 	struct cgroup cgroup;
+	struct notify notify;
 	struct input_scratch *scratch;
 	uint64_t now_us; /* of this turn, monotonic */
 	uint64_t turn;   /* its number */

@@ -245,9 +245,8 @@ class Daemon:
             self.path.chmod(mode)
             listener.listen(128)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(str(self.dir / "notify"))
         self.notify.setblocking(False)
-        (self.dir / "notify").chmod(0o777)
+        self.notify_address = self.bind_manager()
         (self.dir / "sanitizer").mkdir(mode=0o777)
         (self.dir / "sanitizer").chmod(0o777)
         self.spawn(listener, env, setup)
@@ -261,7 +260,7 @@ class Daemon:
         for name in ("PROCPOOL_SOCKET", "PROCPOOL_BUILD"):
             env.pop(name, None)
         env |= {
-            "NOTIFY_SOCKET": str(self.dir / "notify"),
+            "NOTIFY_SOCKET": self.notify_address,
             "XDG_RUNTIME_DIR": str(self.dir),
             "XDG_CONFIG_HOME": str(self.dir),
             "ASAN_OPTIONS": f"{log}:allocator_may_return_null=1:abort_on_error=0",
@@ -278,6 +277,7 @@ class Daemon:
             if listener:
                 os.dup2(listener.fileno(), 3) if listener.fileno() != 3 else os.set_inheritable(3, True)
                 env |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": "procpoold"}
+            env |= self.managers_variables()
             os.setsid()
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -288,6 +288,17 @@ class Daemon:
             os.write(2, f"cannot start the daemon: {e}\n".encode())
         finally:
             os._exit(127)
+
+    def bind_manager(self):
+        """Where the service manager listens."""
+        path = self.dir / "notify"
+        self.notify.bind(str(path))
+        path.chmod(0o777)
+        return str(path)
+
+    def managers_variables(self):
+        """What else a service manager sets, between fork and exec."""
+        return {}
 
     # Its life
 
