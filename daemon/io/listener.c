@@ -222,10 +222,29 @@ int listener_bind(struct listener *listener, const char *path, bool make_directo
 	return r;
 }
 
+/*
+ * Whether a descriptor of that name is meant for clients: by the name that the units give it, by
+ * the one that systemd gives where they give none, or by none. Any other is of a unit that wants
+ * something else of its service, and what connects there must not get a pool.
+ */
+static bool is_our_name(const char *name)
+{
+	static const char *const ours[] = {"procpoold", "procpoold.socket", "unknown"};
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (strcmp(name, ours[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Makes a passed descriptor a listener, or says why it cannot be one. */
 static int take_passed(struct listener *listener, int fd, const char *name, char **ret_error)
 {
 	*listener = NOBODY;
+	if (!is_our_name(name))
+		return failure(-EINVAL, ret_error,
+			       "the passed descriptor %s is not known here: give its socket unit "
+			       "FileDescriptorName=procpoold",
+			       name);
 	int r = sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0);
 	if (r < 0)
 		return failure(r, ret_error, "cannot look at the passed descriptor %s: %s", name,
@@ -239,10 +258,14 @@ static int take_passed(struct listener *listener, int fd, const char *name, char
 		return failure(-errno, ret_error,
 			       "cannot make the passed descriptor %s non-blocking: %s", name,
 			       strerror(errno));
-	listener->path = strdup(name);
-	if (!listener->path)
-		return failure(-ENOMEM, ret_error, "out of memory");
 	listener->fd = fd;
+	r = listener_place(listener, &listener->path);
+	if (r == -ENOENT)
+		listener->path = strdup(name);
+	if (!listener->path) {
+		*listener = NOBODY;
+		return failure(-ENOMEM, ret_error, "out of memory");
+	}
 	listener->passed = true;
 	return 0;
 }

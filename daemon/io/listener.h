@@ -27,7 +27,7 @@ struct listener {
 		      */
 	int lock;    /* PATH.lock, locked; -1: passed */
 	bool passed;
-	char *path; /* owned; as given, or the name of a passed socket */
+	char *path; /* owned; as given; of a passed socket where it is, or its name */
 	dev_t dev;  /* of the socket's file */
 	ino_t ino;
 };
@@ -45,8 +45,9 @@ int listener_bind(struct listener *listener, const char *path, bool make_directo
 
 /*
  * Takes the listening Unix stream sockets that a service manager passed (LISTEN_FDS), and removes
- * them from the environment. Returns how many (0: none were passed), or a negative errno, when one
- * of them is something else or there are more than max; nothing is taken then.
+ * them from the environment. Their names (LISTEN_FDNAMES) are procpoold, procpoold.socket, or none.
+ * Returns how many (0: none were passed), or a negative errno, when one of them is something else
+ * or there are more than max; nothing is taken then.
  */
 int listener_take_passed(struct listener listeners[], size_t max, char **ret_error);
 
