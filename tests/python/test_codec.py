@@ -56,7 +56,7 @@ def test_pickles_of_any_length_have_the_right_head(length):
 
 
 @pytest.mark.parametrize("values", [[], [1, 2], [1, "a", None], [(1,), 2], [2**70, 1], ["\ud800"], [b"x" * 70000, 1]],
-                         ids=lambda values: repr(values)[:20])  # fmt: skip
+                         ids=lambda values: repr(values)[:8])  # fmt: skip
 def test_an_array_of_values_is_one_of_each_on_its_own(values):
     packed = codec.joined(PICKLE.pack_array(values))
     assert packed == codec.array_header(len(values)) + b"".join(codec.joined(PICKLE.pack(each)) for each in values)
@@ -103,13 +103,13 @@ def test_what_cannot_be_pickled_says_why():
 @pytest.mark.parametrize("value, came", [
     ((1, (2, [3])), [1, [2, [3]]]), (bytearray(b"x"), b"x"), (memoryview(b"xy"), b"xy"), ({1: (2,)}, {1: [2]}),
     (Number.ONE, 1), (Point(1, 2), [1, 2]), ("\udcff", "\udcff"), (memoryview(bytes(70000)), bytes(70000)),
-    (bytearray(70000), bytes(70000))], ids=lambda value: repr(value)[:20])  # fmt: skip
+    (bytearray(70000), bytes(70000))], ids=lambda value: repr(value)[:8])  # fmt: skip
 def test_plain_values_become_what_messagepack_has(value, came):
     assert carried(value, PLAIN) == came and type(carried(value, PLAIN)) is type(came)
 
 
 @pytest.mark.parametrize("value, name", [({1}, "set"), ([1j], "complex"), (Pickled(b""), "procpool.codec.Pickled")],
-                         ids=lambda value: repr(value)[:20])  # fmt: skip
+                         ids=lambda value: repr(value)[:8])  # fmt: skip
 def test_what_messagepack_cannot_hold_is_refused_with_advice(value, name):
     with pytest.raises(TypeError, match=f"type {name} cannot be sent.*pickle = yes"):
         PLAIN.pack(value)
@@ -131,6 +131,6 @@ def test_a_pickle_is_not_unpickled_where_plain():
 @pytest.mark.parametrize("data, value", [
     (b"\x81\x91\x01\x02", {(1,): 2}), (b"\x81\x81\x01\x02\x03", {((1, 2),): 3}),
     (b"\xd4\x05\x61", msgpack.ExtType(5, b"a")), (b"\xa2\xff\xfe", "\udcff\udcfe"), (b"\x82\x01\x02\x01\x03", {1: 3})],
-    ids=lambda value: repr(value)[:20])  # fmt: skip
+    ids=lambda value: repr(value)[:8])  # fmt: skip
 def test_what_other_languages_send_can_be_unpacked(data, value):
     assert codec.unpackb(data) == value

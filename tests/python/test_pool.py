@@ -305,7 +305,7 @@ def test_map_keeps_the_order(pool, chunksize):
     assert pool.map(work.inc, range(100), chunksize) == list(range(1, 101))
 
 
-@pytest.mark.parametrize("empty", [[], (), {}, range(0), iter(())], ids=repr)
+@pytest.mark.parametrize("empty", [[], (), {}, range(0), iter(())], ids=lambda value: type(value).__name__)
 def test_map_of_nothing_is_an_empty_list(pool, empty):
     assert pool.map(work.inc, empty) == []
 
