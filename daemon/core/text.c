@@ -68,3 +68,25 @@ size_t text_write(char *out, const uint8_t *data, size_t size)
 	}
 	return written;
 }
+
+bool text_line(char *out, size_t out_size, const void *data, size_t size, size_t *ret_size)
+{
+	const uint8_t *bytes = data;
+	size_t written = 0, i = 0;
+	while (i < size) {
+		int n = text_character(bytes + i, size - i);
+		size_t shown = n > 0 ? (size_t)n : TEXT_ESCAPE_SIZE;
+		if (shown > out_size - written)
+			break;
+		if (bytes[i] == '\t')
+			out[written] = ' ';
+		else if (n > 0)
+			memcpy(out + written, bytes + i, shown);
+		else
+			text_escape(out + written, bytes[i]);
+		written += shown;
+		i += n > 0 ? shown : 1;
+	}
+	*ret_size = written;
+	return i == size;
+}

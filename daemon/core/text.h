@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,3 +26,8 @@ void text_escape(char out[TEXT_ESCAPE_SIZE], uint8_t byte);
 /* Writes the bytes so that they can be shown, with line ends as they are, to out (of at least
  * TEXT_ESCAPE_SIZE * size bytes); returns how many. */
 size_t text_write(char *out, const uint8_t *data, size_t size);
+
+/* Writes the bytes so that they can be shown within one line, line ends as \x0a and tabs as spaces,
+ * to out, which has room for out_size bytes: as many as have it, in *ret_size. Whether that is all.
+ */
+bool text_line(char *out, size_t out_size, const void *data, size_t size, size_t *ret_size);

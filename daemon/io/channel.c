@@ -282,15 +282,16 @@ static void log_failed_worker(const struct channel *channel)
 	if (channel->worker->was_ready || !ended_silently(channel))
 		return;
 	if (channel->reason || end->reason)
-		log_line(level, "pool %s: worker %u: %s", name, number,
-			 end->reason ? end->reason : channel->reason);
+		log_event(level, NULL, "pool %s: worker %u: %s", name, number,
+			  end->reason ? end->reason : channel->reason);
 	else if (end->signal)
-		log_line(level,
-			 "pool %s: worker %u was ended by signal %d (%s) before it was ready", name,
-			 number, end->signal, strsignal(end->signal));
+		log_event(level, NULL,
+			  "pool %s: worker %u was ended by signal %d (%s) before it was ready",
+			  name, number, end->signal, strsignal(end->signal));
 	else
-		log_line(level, "pool %s: worker %u exited with status %d before it was ready",
-			 name, number, end->exit_status);
+		log_event(level, NULL,
+			  "pool %s: worker %u exited with status %d before it was ready", name,
+			  number, end->exit_status);
 }
 
 static void log_failed_runtime(const struct channel *channel, const struct outcome *error)
@@ -299,8 +300,8 @@ static void log_failed_runtime(const struct channel *channel, const struct outco
 	size_t size;
 	if (procpool_value_string(procpool_value_get(span_value(error->value), "message"), &text,
 				  &size))
-		log_line(channel_failure_level(channel), "%.*s", (int)(size < 1024 ? size : 1024),
-			 text);
+		log_event(channel_failure_level(channel), NULL, "%.*s",
+			  (int)(size < 1024 ? size : 1024), text);
 }
 
 static void finish_worker(struct channel *channel)

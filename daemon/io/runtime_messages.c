@@ -207,8 +207,8 @@ static const char *handle_failed(struct channel *channel, const struct message *
 	const char *text = "";
 	size_t size = 0;
 	procpool_value_string(procpool_value_get(message->elements[0], "message"), &text, &size);
-	log_line(channel_failure_level(channel), "pool %s: %.*s", channel->pool->spec->name,
-		 (int)(size < 1024 ? size : 1024), text);
+	log_event(channel_failure_level(channel), NULL, "pool %s: %.*s", channel->pool->spec->name,
+		  (int)(size < 1024 ? size : 1024), text);
 	/* Its exit must follow. */
 	if (channel->worker)
 		pool_worker_leaves(channel->worker, channel->server->now_us);
@@ -291,7 +291,8 @@ static const char *handle_log(struct channel *channel, const struct message *mes
 		return "sent a log line of an unknown level";
 	text_size = text_size < 1024 ? text_size : 1024;
 	if (capture_admits(&channel->capture, text_size))
-		log_line(level, "pool %s: %.*s", channel->pool->spec->name, (int)text_size, text);
+		log_event(level, NULL, "pool %s: %.*s", channel->pool->spec->name, (int)text_size,
+			  text);
 	return NULL;
 }
 

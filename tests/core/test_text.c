@@ -94,6 +94,33 @@ static void test_text_is_written_with_its_line_ends(void **state)
 	assert_string_equal(out, "a\tb\n\\x1b[1m\u20ac\\xff\\x\\xe2\\x82");
 }
 
+static void assert_line(size_t room, const char *text, bool whole, const char *expected)
+{
+	char out[64];
+	size_t size;
+	assert_int_equal(text_line(out, room, text, strlen(text), &size), whole);
+	assert_int_equal(size, strlen(expected));
+	assert_memory_equal(out, expected, size);
+}
+
+static void test_a_line_has_no_ends_within(void **state)
+{
+	(void)state;
+	assert_line(64, "", true, "");
+	assert_line(64, "a\tb\nc\r\xff", true, "a b\\x0ac\\x0d\\xff");
+	assert_line(64, "\xe2\x80\xa8", true, "\\xe2\\x80\\xa8");
+}
+
+static void test_a_line_ends_with_a_whole_character(void **state)
+{
+	(void)state;
+	assert_line(0, "a", false, "");
+	assert_line(3, "ab\xc3\xa4", false, "ab");
+	assert_line(4, "ab\xc3\xa4", true, "ab\xc3\xa4");
+	assert_line(4, "a\n", false, "a");
+	assert_line(5, "a\n", true, "a\\x0a");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +130,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_utf8_is_none),
 		cmocka_unit_test(test_what_may_become_one_is_cut),
 		cmocka_unit_test(test_text_is_written_with_its_line_ends),
+		cmocka_unit_test(test_a_line_has_no_ends_within),
+		cmocka_unit_test(test_a_line_ends_with_a_whole_character),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/log_budget.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_over(const struct log_budget *budget, uint64_t now_us)
+{
+	return now_us - budget->since_us >= LOG_PERIOD_US;
+}
+
+static void begin_period(struct log_budget *budget, uint64_t now_us)
+{
+	budget->since_us = now_us;
+	budget->lines = 0;
+	budget->dropped = false;
+	budget->own = (struct log_source){.name = "the daemon"};
+	budget->others = (struct log_source){.name = "other pools and users"};
+	budget->source_count = 0;
+}
+
+static struct log_source *find_source(struct log_budget *budget, const char *name)
+{
+	char cut[LOG_SOURCE_SIZE];
+	if (!name)
+		return &budget->own;
+	snprintf(cut, sizeof(cut), "%s", name);
+	for (unsigned i = 0; i < budget->source_count; i++)
+		if (strcmp(budget->sources[i].name, cut) == 0)
+			return &budget->sources[i];
+	if (budget->source_count == LOG_SOURCES_MAX)
+		return &budget->others;
+	struct log_source *source = &budget->sources[budget->source_count++];
+	*source = (struct log_source){0};
+	memcpy(source->name, cut, sizeof(cut));
+	return source;
+}
+
+/* How many of these lines may be of this level, or less grave. */
+static unsigned share(unsigned lines, enum log_level level)
+{
+	return lines / 4 * (4 - (unsigned)level);
+}
+
+bool log_budget_take(struct log_budget *budget, const char *source_name, enum log_level level,
+		     size_t bytes, uint64_t now_us)
+{
+	if (budget->since_us == 0 || (is_over(budget, now_us) && !budget->dropped))
+		begin_period(budget, now_us);
+	struct log_source *source = find_source(budget, source_name);
+	bool own = source == &budget->own;
+	unsigned cost = 1 + (unsigned)(bytes / LOG_LINE_BYTES);
+	unsigned room = share(own ? LOG_LINES_OWN : LOG_LINES_SOURCE, level);
+	if (source->lines + cost > room ||
+	    (!own && budget->lines + cost > share(LOG_LINES_ALL, level))) {
+		source->dropped++;
+		budget->dropped = true;
+		return false;
+	}
+	source->lines += cost;
+	if (!own)
+		budget->lines += cost;
+	return true;
+}
+
+uint64_t log_budget_due_us(const struct log_budget *budget)
+{
+	return budget->dropped ? budget->since_us + LOG_PERIOD_US : UINT64_MAX;
+}
+
+bool log_budget_next_dropped(struct log_budget *budget, uint64_t now_us, struct log_source *ret)
+{
+	if (!budget->dropped || !is_over(budget, now_us))
+		return false;
+	struct log_source *source = budget->own.dropped > 0 ? &budget->own : NULL;
+	for (unsigned i = 0; i < budget->source_count && !source; i++)
+		if (budget->sources[i].dropped > 0)
+			source = &budget->sources[i];
+	if (!source && budget->others.dropped > 0)
+		source = &budget->others;
+	if (!source) {
+		budget->dropped = false;
+		return false;
+	}
+	*ret = *source;
+	source->dropped = 0;
+	return true;
+}

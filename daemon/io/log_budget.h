@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much is logged: so many lines in ten seconds, of each source and of all together, so that no
+ * client, worker or pool can fill a disk or drown what others have to say. A source is a pool or a
+ * user; the daemon itself has lines of its own, which nobody can take from it.
+ *
+ * The graver a line, the more of its source's and of all lines may have been logged before it: half
+ * of them for information, a quarter more for warnings, all for errors. What was dropped is
+ * counted, to be told once when the ten seconds are over.
+ *
+ * All together stays below the 10,000 lines in 30 seconds from which on the journal by itself drops
+ * whatever a service says.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/log.h"
+
+#define LOG_PERIOD_US    UINT64_C(10000000)
+#define LOG_LINES_SOURCE 1200U
+#define LOG_LINES_ALL    3000U
+#define LOG_LINES_OWN    300U
+/* A longer one counts as several. */
+#define LOG_LINE_BYTES 1024U
+
+#define LOG_SOURCES_MAX 64U /* of one period; all further ones are one */
+#define LOG_SOURCE_SIZE 80U
+
+struct log_source {
+	char name[LOG_SOURCE_SIZE]; /* "pool images"; cut */
+	unsigned lines;
+	uint64_t dropped;
+};
+
+/* Zeroed: nothing was logged. */
+struct log_budget {
+	uint64_t since_us; /* 0: no period has begun */
+	unsigned lines;    /* of all sources but the daemon */
+	bool dropped;      /* something was */
+	struct log_source own;
+	struct log_source others;
+	struct log_source sources[LOG_SOURCES_MAX];
+	unsigned source_count;
+};
+
+/* Whether a line of so many bytes may be logged; counts it, as logged or as dropped. source: NULL:
+ * the daemon itself. */
+bool log_budget_take(struct log_budget *budget, const char *source, enum log_level level,
+		     size_t bytes, uint64_t now_us);
+
+/* When something that was dropped is to be told; UINT64_MAX: nothing was. */
+uint64_t log_budget_due_us(const struct log_budget *budget);
+
+/* The next source of which something was dropped in a period that is over. False: there is none, or
+ * it is not over. */
+bool log_budget_next_dropped(struct log_budget *budget, uint64_t now_us, struct log_source *ret);
