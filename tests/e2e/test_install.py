@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -23,19 +24,71 @@ def installed(tmp_path_factory):
     return destination / PREFIX.relative_to("/")
 
 
-@pytest.mark.parametrize("path", [
-    "bin/ppctl", "sbin/procpoold", "libexec/procpool/procpool-runtime",
-    "include/procpool.h", "include/procpool/value.h", "include/procpool/module.h",
-    f"{LIB}/libprocpool.so", f"{LIB}/libprocpool.so.0", f"{LIB}/pkgconfig/procpool.pc",
-    f"{LIB}/procpool/modules/demo.so", f"{LIB}/procpool/modules/digest.so",
-])  # fmt: skip
-def test_a_usual_tree_is_laid_out(installed, path):
-    assert (installed / path).is_file()
+PROGRAMS = ["bin/ppctl", "sbin/procpoold", "libexec/procpool/procpool-runtime"]
+LAUNCHER = ["libexec/procpool/procpool-launcher", "libexec/procpool/procpool-exec"]
+if (ROOT / "daemon/launcher.c").exists():
+    PROGRAMS += LAUNCHER
+LIBRARIES = [f"{LIB}/libprocpool.so.0.1.0", f"{LIB}/procpool/modules/demo.so", f"{LIB}/procpool/modules/digest.so"]
+LINKS = [f"{LIB}/libprocpool.so", f"{LIB}/libprocpool.so.0"]
+FILES = [
+    "include/procpool.h", "include/procpool/value.h", "include/procpool/module.h", f"{LIB}/pkgconfig/procpool.pc",
+    "lib/systemd/system/procpoold.service", "lib/systemd/system/procpoold.socket",
+    "lib/systemd/system/procpoold@.service", "lib/systemd/system/procpoold@.socket",
+    "lib/systemd/user/procpoold.service", "lib/systemd/user/procpoold.socket",
+    "lib/sysusers.d/procpool.conf", "lib/tmpfiles.d/procpool.conf",
+    "share/bash-completion/completions/ppctl",
+]  # fmt: skip
 
 
-def test_nothing_of_the_tests_is_installed(installed):
-    names = {path.name for path in installed.rglob("*")}
-    assert not {name for name in names if "probe" in name or "test" in name or name.endswith(".a")}
+def expected():
+    """Every file of the prefix with its mode, or what a link leads to; the Python package lies where python3 looks."""
+    modes = dict.fromkeys(PROGRAMS + LIBRARIES, "755") | dict.fromkeys(FILES, "644")
+    modes |= dict.fromkeys(LINKS, "libprocpool.so.0") | {f"{LIB}/libprocpool.so.0": "libprocpool.so.0.1.0"}
+    pages = [page for folder in ("client", "daemon", "proto") for page in (ROOT / folder).rglob("*.scd")]
+    modes |= {f"share/man/man{page.stem[-1]}/{page.stem}": "644" for page in pages}
+    modes |= {f"share/doc/procpool/examples/{each.name}": "644" for each in ROOT.glob("client/examples/*.c")}
+    modes |= {f"share/procpool/drop-ins/{each.name}": "644" for each in ROOT.glob("systemd/drop-ins/*")}
+    return modes
+
+
+def kind(path):
+    return os.readlink(path) if path.is_symlink() else f"{path.stat().st_mode & 0o7777:o}"
+
+
+def test_every_file_is_where_it_belongs_with_its_mode(installed):
+    found = {str(path.relative_to(installed)): kind(path) for path in installed.rglob("*") if not path.is_dir()}
+    python = {path for path in found if "/python3" in path}
+    assert {path: found[path] for path in found if path not in python} == expected()
+    extension = {path for path in python if "/_procpool." in path}
+    assert len(extension) == 1 and {found[path] for path in extension} == {"755"}
+    package = {path.partition("/procpool/")[2] for path in python - extension}
+    source = ROOT / "client/python/procpool"
+    modules = {str(p.relative_to(source)) for p in source.rglob("*") if p.suffix == ".py" or p.name == "py.typed"}
+    assert package == modules
+    assert {found[path] for path in python - extension} == {"644"}
+    assert {f"{path.stat().st_mode & 0o7777:o}" for path in installed.rglob("*") if path.is_dir()} == {"755"}
+
+
+def test_uninstalling_leaves_nothing(tmp_path):
+    destination = tmp_path / "destination"
+    install = ["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", str(destination)]
+    subprocess.run(install, check=True, stdout=subprocess.PIPE)
+    assert any(destination.rglob("procpoold.service"))
+    subprocess.run(["ninja", "-C", BUILD, "uninstall"], check=True, stdout=subprocess.PIPE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("unit", ["system/procpoold.service", "system/procpoold@.service", "user/procpoold.service"])
+def test_units_name_programs_that_are_installed(installed, unit):
+    text = (installed / "lib/systemd" / unit).read_text()
+    assert "@" not in re.sub(r"procpoold@|@system-service|@privileged", "", text)
+    words = [word for line in text.splitlines() if line.startswith("Exec") for word in line.partition("=")[2].split()]
+    programs = [pathlib.Path(word) for word in words if word.startswith("/") and word != "/etc/procpool/%i"]
+    assert len(programs) >= 2
+    for program in programs:
+        if str(program.relative_to(PREFIX)) in LAUNCHER and LAUNCHER[0] not in PROGRAMS:
+            continue
+        assert os.access(installed / program.relative_to(PREFIX), os.X_OK), f"{unit}: {program}"
 
 
 def test_every_symbol_of_the_library_is_public_and_has_a_version(installed):
