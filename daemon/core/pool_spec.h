@@ -5,7 +5,8 @@
  * Shared by references, because a pool's processes are started from it for as long as the pool
  * lives, whatever becomes of the configuration meanwhile.
  *
- * Adding a setting touches: the struct here, its default in pool_spec_create(), the keys in
+ * Adding a setting touches: the struct here, its default in pool_spec_create(), pool_spec_differ()
+ * (process_settings_equal() of one that is there), the keys in
  * io/config_pool.c (procpoold.8.scd, tests/io/test_config.c) and in io/pool_params.c (PROTOCOL.md,
  * <procpool.h>, tests/e2e/test_own_pools.py).
  */
@@ -61,6 +62,14 @@ void pool_spec_unref(struct pool_spec *spec);
 /* Once all is filled in: what was not said of the numbers of workers follows from what was, and
  * from how many the daemon keeps by default. */
 void pool_spec_settle(struct pool_spec *spec, unsigned workers);
+
+/* What processes are started with, and all else, which follows at once when it is changed. */
+enum {
+	POOL_SPEC_PROCESSES = 1 << 0,
+	POOL_SPEC_POLICIES = 1 << 1,
+};
+/* In which of these the specs of one pool differ; 0: in nothing. */
+unsigned pool_spec_differ(const struct pool_spec *a, const struct pool_spec *b);
 
 /* What people know the runtime by. */
 const char *pool_spec_runtime_name(const struct pool_spec *spec);

@@ -17,6 +17,31 @@ void process_settings_fini(struct process_settings *settings)
 	*settings = (struct process_settings){0};
 }
 
+static bool limits_equal(const struct process_settings *a, const struct process_settings *b)
+{
+	if (a->limit_count != b->limit_count)
+		return false;
+	for (unsigned i = 0; i < a->limit_count; i++)
+		if (a->limits[i].resource != b->limits[i].resource ||
+		    a->limits[i].soft != b->limits[i].soft ||
+		    a->limits[i].hard != b->limits[i].hard)
+			return false;
+	return true;
+}
+
+static bool texts_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool process_settings_equal(const struct process_settings *a, const struct process_settings *b)
+{
+	return texts_equal(a->cwd, b->cwd) && a->env_clear == b->env_clear &&
+	       string_list_equal(a->environment, b->environment) && a->has_umask == b->has_umask &&
+	       a->umask == b->umask && a->nice == b->nice && limits_equal(a, b) &&
+	       memcmp(a->cpus, b->cpus, sizeof(a->cpus)) == 0;
+}
+
 int process_settings_set_cwd(struct process_settings *settings, const char *cwd, size_t size)
 {
 	char *copy = strndup(cwd, size);

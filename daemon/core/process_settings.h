@@ -39,6 +39,9 @@ struct process_settings {
 /* All zero is a fine beginning. */
 void process_settings_fini(struct process_settings *settings);
 
+/* Whether processes are the same with either. */
+bool process_settings_equal(const struct process_settings *a, const struct process_settings *b);
+
 /* Replaces the directory by a copy of this. 0 or -ENOMEM. */
 int process_settings_set_cwd(struct process_settings *settings, const char *cwd, size_t size);
 

@@ -20,6 +20,17 @@ size_t string_list_count(char *const *list)
 	return count;
 }
 
+bool string_list_equal(char *const *a, char *const *b)
+{
+	size_t count = string_list_count(a);
+	if (string_list_count(b) != count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	return true;
+}
+
 char **string_list_copy(char *const *list)
 {
 	size_t count = string_list_count(list);

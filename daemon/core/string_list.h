@@ -3,6 +3,7 @@
  * too. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A copy, of an empty list where it is NULL; NULL without memory. */
@@ -11,6 +12,9 @@ char **string_list_copy(char *const *list);
 void string_list_free(char **list);
 
 size_t string_list_count(char *const *list);
+
+/* Whether they have the same strings in the same order; NULL is an empty list. */
+bool string_list_equal(char *const *a, char *const *b);
 
 /* Takes the string over, also where it fails; a string that is NULL is one that there was no memory
  * for. 0 or -ENOMEM. */
