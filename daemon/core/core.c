@@ -54,6 +54,7 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	LIST_INIT(&core->subscriptions);
 	LIST_INIT(&core->callers);
 	TAILQ_INIT(&core->closing);
+	TAILQ_INIT(&core->updates);
 	TAILQ_INIT(&core->names.unused);
 	core->close_timer.kind = TIMER_CLOSE;
 	core->grace_timer.kind = TIMER_GRACE;
@@ -134,12 +135,39 @@ void action_fini(struct action *action)
 
 /* ---- pools ---- */
 
+struct pool *core_pool_named(struct core *core, struct slice name)
+{
+	struct pool *pool;
+	TAILQ_FOREACH (pool, &core->pools, in_core)
+		if (slice_is(name, pool->spec->name))
+			return pool;
+	return NULL;
+}
+
+/* Whoever looks for the name, or has subscribed to it, means this one from now on, and not that
+ * which winds up. */
+static void take_name(struct pool *pool, struct pool *other)
+{
+	struct subscription *subscription;
+	assert(other->state != POOL_OPEN);
+	TAILQ_INSERT_BEFORE(other, pool, in_core);
+	while ((subscription = LIST_FIRST(&other->subscriptions))) {
+		LIST_REMOVE(subscription, of_target);
+		subscription->pool = pool;
+		LIST_INSERT_HEAD(&pool->subscriptions, subscription, of_target);
+	}
+}
+
 struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t now_us)
 {
 	struct pool *pool = pool_create(core, spec);
 	if (!pool)
 		return NULL;
-	TAILQ_INSERT_TAIL(&core->pools, pool, in_core);
+	struct pool *other = core_pool_named(core, (struct slice){spec->name, strlen(spec->name)});
+	if (other)
+		take_name(pool, other);
+	else
+		TAILQ_INSERT_TAIL(&core->pools, pool, in_core);
 	pool_fill(pool, now_us);
 	return pool;
 }
@@ -147,12 +175,8 @@ struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t n
 struct pool *core_find_pool(struct core *core, const struct session *session, const char *name,
 			    size_t name_size)
 {
-	struct pool *pool;
-	TAILQ_FOREACH (pool, &core->pools, in_core)
-		if (strlen(pool->spec->name) == name_size &&
-		    memcmp(pool->spec->name, name, name_size) == 0)
-			return pool_is_visible(pool, session) ? pool : NULL;
-	return NULL;
+	struct pool *pool = core_pool_named(core, (struct slice){name, name_size});
+	return pool && pool_is_visible(pool, session) ? pool : NULL;
 }
 
 void core_release_function(struct core *core, struct function *function)

@@ -23,6 +23,7 @@
 #include "core/pool.h"
 #include "core/session.h"
 #include "core/timer_heap.h"
+#include "core/update.h"
 #include "proto/limit_table.h"
 
 enum action_type {
@@ -40,6 +41,7 @@ enum action_type {
 	ACTION_SEND_TASK,     /* worker, chunk */
 	ACTION_CHECK_WORKER,  /* worker: tell health_judge() of it */
 	ACTION_STOP_TASK,     /* worker: tell it to look at its page; the signal it wants */
+	ACTION_UPDATED,       /* outcome: of an update (update.h), when all pools have settled */
 };
 
 /* Pointers are valid until the next thing is told to the core. */
@@ -93,6 +95,10 @@ struct core {
 	struct timer health_timer;
 	struct names names;
 
+	struct update_list updates; /* that wait for pools to settle */
+	unsigned updating_count;    /* of these pools */
+	bool updating;              /* while one is being made */
+
 	struct subscription_list subscriptions; /* to everything */
 	unsigned subscription_count;
 	uint64_t last_mark;
@@ -119,7 +125,8 @@ void core_fini(struct core *core);
 bool core_next_action(struct core *core, struct action *ret);
 void action_fini(struct action *action);
 
-/* Adds a pool, with a reference to the spec, and starts it. NULL without memory. */
+/* Adds a pool, with a reference to the spec, and starts it. One of the same name may still wind up.
+ * NULL without memory. */
 struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t now_us);
 /* The pool of that name if the session may know of it, or NULL. */
 struct pool *core_find_pool(struct core *core, const struct session *session, const char *name,
@@ -257,6 +264,9 @@ void core_worker_progress(struct core *core, struct worker *worker, uint32_t seq
 
 /* Appends an action to be filled in; never NULL. */
 struct action *core_add_action(struct core *core, enum action_type type);
+
+/* The pool of that name, or NULL. Of several that which is open, or was last. */
+struct pool *core_pool_named(struct core *core, struct slice name);
 
 /* The pool has something for core_schedule() to look at. */
 void core_mark_dirty(struct core *core, struct pool *pool);

@@ -22,7 +22,8 @@ const char *health_reason(enum health health)
 /* Whether its workers' memory is of interest. */
 static bool is_measured(const struct pool *pool)
 {
-	return pool->spec->memory_bytes > 0 || pool->spec->max_rss_bytes > 0;
+	return pool->spec->memory_bytes > 0 || pool->code->memory_bytes > 0 ||
+	       pool->spec->max_rss_bytes > 0;
 }
 
 static void look_at(struct core *core, uint64_t at_us)
@@ -78,7 +79,7 @@ void health_check(struct core *core, uint64_t now_us)
 
 static enum health diagnose(struct worker *worker, struct health_report report, uint64_t now_us)
 {
-	uint64_t limit = worker->pool->spec->memory_bytes;
+	uint64_t limit = worker->runtime->spec->memory_bytes;
 	uint64_t quiet_us = now_us - worker->progress_us;
 	if (limit > 0 && !worker->confined && !worker->killed && report.rss_bytes > limit)
 		return HEALTH_OVER_MEMORY;

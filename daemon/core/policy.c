@@ -2,6 +2,7 @@
 #include "core/policy.h"
 
 #include "core/core.h"
+#include "core/health.h"
 #include "core/random.h"
 #include "core/recycle.h"
 
@@ -212,4 +213,36 @@ void policy_scale(struct pool *pool, unsigned min, unsigned max, uint64_t now_us
 	policy_trim(pool, now_us);
 	pool_fill(pool, now_us);
 	core_mark_dirty(pool->core, pool);
+}
+
+/* Draws limits for the workers there are, some of which may be due by them. */
+static void limit_again(struct pool *pool, uint64_t now_us)
+{
+	struct worker *worker;
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		policy_forget_worker(worker);
+		policy_limit_worker(worker);
+	}
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		policy_check_worker(worker, now_us);
+	health_watch(pool, now_us);
+}
+
+static bool same_counts(const struct pool_spec *a, const struct pool_spec *b)
+{
+	return a->workers == b->workers && a->workers_min == b->workers_min &&
+	       a->workers_max == b->workers_max;
+}
+
+void policy_change(struct pool *pool, const struct pool_spec *before, uint64_t now_us)
+{
+	const struct pool_spec *spec = pool->spec;
+	bool same = same_counts(spec, before);
+	limit_again(pool, now_us);
+	if (!same || pool->target > pool->max + spec->extra_workers)
+		policy_scale(pool, same ? pool->min : spec->workers_min,
+			     same ? pool->max : spec->workers_max, now_us);
+	/* Some may have idled for long enough. */
+	if (pool->target > pool->min)
+		set_idle_timer(pool, now_us + 1);
 }

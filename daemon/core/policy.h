@@ -16,6 +16,7 @@
 
 struct function;
 struct pool;
+struct pool_spec;
 struct worker;
 
 /* How long what waits may take, and for how long a worker may run one task, before a pool grows for
@@ -47,6 +48,10 @@ void policy_shrink(struct pool *pool, uint64_t now_us);
 
 /* Those of the runtime that serves which are too many retire: due ones first, then idle ones. */
 void policy_trim(struct pool *pool, uint64_t now_us);
+
+/* The pool's spec has other policies than before. How many workers it has stays as it was scaled,
+ * where both specs say the same of that. */
+void policy_change(struct pool *pool, const struct pool_spec *before, uint64_t now_us);
 
 /* From now on the pool has at least min and at most max workers: 1 <= min <= max. */
 void policy_scale(struct pool *pool, unsigned min, unsigned max, uint64_t now_us);

@@ -29,6 +29,7 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec)
 		return NULL;
 	pool->core = core;
 	pool->spec = pool_spec_ref(spec);
+	pool->code = pool_spec_ref(spec);
 	pool->retry_timer.kind = TIMER_POOL;
 	pool->rebalance_timer.kind = TIMER_REBALANCE;
 	policy_init(pool);
@@ -56,7 +57,9 @@ void pool_destroy(struct pool *pool)
 	names_forget(pool);
 	function_table_fini(&pool->functions);
 	outcome_fini(&pool->failure);
+	outcome_fini(&pool->refusal);
 	pool_spec_unref(pool->spec);
+	pool_spec_unref(pool->code);
 	free(pool);
 }
 
@@ -88,7 +91,7 @@ const char *pool_state_name(const struct pool *pool)
 
 bool pool_is_stale(const struct pool *pool)
 {
-	return pool->serving && pool->serving->stale;
+	return (pool->serving && pool->serving->stale) || pool->refusal.value.size > 0;
 }
 
 bool pool_has_processes(const struct pool *pool)
@@ -209,7 +212,7 @@ void pool_fill(struct pool *pool, uint64_t now_us)
 		start_workers(pool->serving, pool_places(pool) + policy_replacements(pool), now_us);
 		return;
 	}
-	pool->serving = runtime_start(pool, now_us);
+	pool->serving = runtime_start(pool, pool->code, now_us);
 	if (!pool->serving)
 		back_off(pool, now_us);
 }
@@ -309,11 +312,13 @@ void pool_runtime_gone(struct runtime *runtime, struct outcome error, bool was_s
 		if (worker->runtime == runtime)
 			worker_gone(worker, &end, now_us);
 	}
-	if (failed && !pool->serving)
+	if (failed && !pool->serving && recycle_is_trial(runtime))
+		recycle_runtime_failed(runtime, &error, now_us);
+	else if (failed && !pool->serving)
 		start_failed(pool, &error, was_starting && how == RUNTIME_END_FAILED,
 			     how == RUNTIME_END_TRANSIENT, now_us);
 	if (runtime == pool->successor)
-		recycle_fail(pool, &error, now_us);
+		recycle_runtime_failed(runtime, &error, now_us);
 	outcome_fini(&error);
 	runtime_destroy(runtime);
 	pool_fill(pool, now_us);
@@ -394,6 +399,8 @@ void pool_worker_ready(struct worker *worker, pid_t pid, uint64_t now_us)
 	TAILQ_INSERT_TAIL(&pool->idle, worker, in_idle);
 	pool->ready_count++;
 	worker->runtime->ready_count++;
+	if (worker->runtime == pool->serving)
+		recycle_adopt(pool);
 	bool recovered = pool->failure.value.size > 0;
 	if (recovered) {
 		outcome_fini(&pool->failure);
@@ -423,8 +430,9 @@ void pool_worker_exited(struct worker *worker, struct worker_end end, uint64_t n
 	restart_prove(worker, now_us);
 	worker_exits(worker, now_us);
 	worker_gone(worker, &end, now_us);
-	if (failed && runtime == pool->successor)
-		recycle_fail(pool, &error, now_us);
+	if (failed &&
+	    (runtime == pool->successor || (runtime == pool->serving && recycle_is_trial(runtime))))
+		recycle_runtime_failed(runtime, &error, now_us);
 	else if (failed && runtime == pool->serving)
 		start_failed(pool, &error, explained, end.transient, now_us);
 	outcome_fini(&error);

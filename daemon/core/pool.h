@@ -20,6 +20,7 @@
 #include "core/runtime.h"
 #include "core/session.h"
 #include "core/timer_heap.h"
+#include "core/update.h"
 #include "core/worker.h"
 #include "core/worker_end.h"
 
@@ -27,7 +28,12 @@ struct core;
 
 struct pool {
 	struct core *core;
-	struct pool_spec *spec; /* a reference */
+	struct pool_spec *spec; /* as it is configured, a reference */
+	struct pool_spec *code; /* what its processes are started with, a reference: that of a spec
+				   before it while a successor loads (recycle.h) */
+	bool code_works;        /* a worker of it has been ready */
+	struct outcome refusal; /* why the code is not the spec's; value.size 0: nothing is known
+				   against it */
 	enum pool_state state;
 	struct session *owner; /* who opened it, a reference; NULL: it is configured */
 	LIST_ENTRY(pool) of_owner;
@@ -70,7 +76,9 @@ struct pool {
 	uint64_t jobs_under_way;
 	struct subscription_list subscriptions;
 	struct pool_wait_list waits;
-	bool live;  /* while it is looked for a deadlock (nesting.c) */
+	bool updating;             /* it has not settled since it was changed (update.h) */
+	enum update_change change; /* in the update that is being made */
+	bool live;                 /* while it is looked for a deadlock (nesting.c) */
 	bool dirty; /* in the core's list of pools to schedule, or of those that have ended */
 	TAILQ_ENTRY(pool) in_core;
 	STAILQ_ENTRY(pool) in_dirty;
@@ -92,7 +100,8 @@ bool pool_takes_jobs(const struct pool *pool);
 /* "starting", "ready", "failing", "paused", "draining", "closed" or "ended". */
 const char *pool_state_name(const struct pool *pool);
 
-/* Whether a file that the code that serves was loaded from has changed. */
+/* Whether a file that the code that serves was loaded from has changed, or other code is configured
+ * and did not load. */
 bool pool_is_stale(const struct pool *pool);
 
 /* Whether there is a worker or a runtime's process, or one is being started. */

@@ -210,6 +210,8 @@ void pool_sweep(struct pool *pool)
 	struct pool_spec *name = pool_spec_create(pool->spec->name);
 	if (name) {
 		pool_spec_unref(pool->spec);
+		pool_spec_unref(pool->code);
 		pool->spec = name;
+		pool->code = pool_spec_ref(name);
 	}
 }

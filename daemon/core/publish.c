@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/publish.h"
 
+#include <string.h>
+
 #include "core/core.h"
 
 /* Called for each session that an event or result is for. */
@@ -46,6 +48,12 @@ static void deliver_to(struct core *core, struct subscription_list *list, const 
 	}
 }
 
+static struct pool *has_name(const struct pool *pool)
+{
+	const char *name = pool->spec->name;
+	return core_pool_named(pool->core, (struct slice){name, strlen(name)});
+}
+
 static void fan_out(struct core *core, struct job *job, struct pool *pool, struct session *except,
 		    deliver_fn deliver, void *what)
 {
@@ -55,6 +63,10 @@ static void fan_out(struct core *core, struct job *job, struct pool *pool, struc
 	if (job && job->extra)
 		deliver_to(core, &job->extra->subscriptions, job, pool, deliver, what);
 	deliver_to(core, &pool->subscriptions, job, pool, deliver, what);
+	/* While it winds up, another may have its name. */
+	struct pool *named = pool->state == POOL_OPEN ? pool : has_name(pool);
+	if (named && named != pool)
+		deliver_to(core, &named->subscriptions, job, pool, deliver, what);
 	deliver_to(core, &core->subscriptions, job, pool, deliver, what);
 }
 
@@ -149,9 +161,14 @@ void publish_pool(struct pool *pool)
 	struct core *core = pool->core;
 	if (core->subscription_count == 0)
 		return;
+	/* What becomes of one whose name another has would be taken for that one's state. */
+	if (pool->state != POOL_OPEN && has_name(pool) != pool)
+		return;
 	struct procpool_writer w;
 	procpool_writer_init(&w);
-	bool failing = pool->failure.value.size > 0;
+	const struct outcome *error =
+		pool->failure.value.size > 0 ? &pool->failure : &pool->refusal;
+	bool failing = error->value.size > 0;
 	bool stale = pool_is_stale(pool);
 	procpool_write_map(&w, 4U + failing + stale);
 	procpool_write_string(&w, "event");
@@ -168,7 +185,7 @@ void publish_pool(struct pool *pool)
 	}
 	if (failing) {
 		procpool_write_string(&w, "error");
-		procpool_write_value(&w, span_value(pool->failure.value));
+		procpool_write_value(&w, span_value(error->value));
 	}
 	publish_event(core, NULL, pool, &w);
 }

@@ -3,12 +3,42 @@
 
 #include "core/core.h"
 #include "core/publish.h"
+#include "core/update.h"
+
+/* ---- which code is the pool's ---- */
+
+static bool is_other_code(const struct pool_spec *a, const struct pool_spec *b)
+{
+	return (pool_spec_differ(a, b) & POOL_SPEC_PROCESSES) != 0;
+}
+
+bool recycle_is_trial(const struct runtime *runtime)
+{
+	return is_other_code(runtime->spec, runtime->pool->code);
+}
+
+/* The code is the spec's, and nothing is known against it. */
+static void take_code(struct pool *pool)
+{
+	pool_spec_unref(pool->code);
+	pool->code = pool_spec_ref(pool->spec);
+	outcome_fini(&pool->refusal);
+}
+
+void recycle_adopt(struct pool *pool)
+{
+	if (recycle_is_trial(pool->serving))
+		take_code(pool);
+	pool->code_works = true;
+}
 
 /* The successor serves. */
 static void promote(struct pool *pool)
 {
 	pool->serving = pool->successor;
 	pool->successor = NULL;
+	if (pool->serving->ready_us != 0)
+		recycle_adopt(pool);
 	if (pool->serving->generation > 0)
 		pool_take_functions(pool, pool->serving);
 }
@@ -28,6 +58,7 @@ static struct outcome describe(const struct pool *pool)
 
 static void tell_success(struct pool *pool)
 {
+	update_pool_settled(pool, NULL);
 	if (!pool_waits_for(pool, POOL_WAIT_RECYCLE))
 		return;
 	struct outcome outcome = describe(pool);
@@ -78,23 +109,115 @@ static void retire_surplus(struct pool *pool, uint64_t now_us)
 		pool_retire_worker(worker, now_us);
 }
 
+/* Why the pool keeps other code than that of its spec. */
+static void set_refusal(struct pool *pool, const struct outcome *error)
+{
+	outcome_fini(&pool->refusal);
+	pool->refusal = (struct outcome){error->code, span_hold(error->value)};
+	publish_pool(pool);
+}
+
+static void fail_without_memory(struct pool *pool, uint64_t now_us)
+{
+	struct outcome error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
+	if (is_other_code(pool->spec, pool->code))
+		set_refusal(pool, &error);
+	recycle_fail(pool, &error, now_us);
+	outcome_fini(&error);
+}
+
+static void start_successor(struct pool *pool, uint64_t now_us)
+{
+	pool->successor = runtime_start(pool, pool->spec, now_us);
+	if (!pool->successor)
+		fail_without_memory(pool, now_us);
+}
+
+static bool works(const struct pool *pool)
+{
+	return pool->code_works && pool->failure.value.size == 0;
+}
+
+/* Whether there is something for a successor to take the place of. */
+static bool can_succeed(const struct pool *pool)
+{
+	return pool->serving && runtime_serves(pool->serving) &&
+	       (works(pool) || !is_other_code(pool->spec, pool->code));
+}
+
+/* Whatever is started next is of the spec: on trial, where the code is one to go back to. */
+static void start_afresh(struct pool *pool, uint64_t now_us)
+{
+	struct runtime *old = pool->serving;
+	timer_heap_clear(&pool->core->timers, &pool->retry_timer);
+	if (is_other_code(pool->spec, pool->code)) {
+		if (!works(pool)) {
+			take_code(pool);
+			pool->code_works = false;
+		}
+		pool->serving = runtime_start(pool, pool->spec, now_us);
+		if (!pool->serving)
+			fail_without_memory(pool, now_us);
+		if (old)
+			abandon(old, now_us);
+	}
+	pool_fill(pool, now_us);
+}
+
 void recycle_begin(struct pool *pool, uint64_t now_us)
 {
-	if (pool->successor)
+	if (pool->successor || (pool->serving && recycle_is_trial(pool->serving)))
 		return;
-	if (pool->serving && runtime_serves(pool->serving)) {
-		pool->successor = runtime_start(pool, now_us);
-		if (!pool->successor) {
-			struct outcome error =
-				error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
-			recycle_fail(pool, &error, now_us);
-			outcome_fini(&error);
-		}
-		return;
+	if (can_succeed(pool))
+		start_successor(pool, now_us);
+	else
+		start_afresh(pool, now_us);
+}
+
+const struct pool_spec *recycle_next(const struct pool *pool)
+{
+	const struct runtime *next = pool->successor ? pool->successor : pool->serving;
+	return next ? next->spec : pool->code;
+}
+
+/* Takes out of the pool what is to serve and does not yet. NULL: there is no such thing. */
+static struct runtime *take_next(struct pool *pool)
+{
+	struct runtime *next = pool->successor;
+	pool->successor = NULL;
+	if (!next && pool->serving && recycle_is_trial(pool->serving)) {
+		next = pool->serving;
+		pool->serving = NULL;
 	}
-	/* Whatever is started next loads what is there now. */
-	timer_heap_clear(&pool->core->timers, &pool->retry_timer);
+	return next;
+}
+
+static void go_back(struct pool *pool, struct runtime *next, uint64_t now_us)
+{
+	abandon(next, now_us);
+	retire_surplus(pool, now_us);
 	pool_fill(pool, now_us);
+}
+
+/* The code is that of the spec already: what did not come to serve is not wanted any more. */
+static void go_on(struct pool *pool)
+{
+	bool refused = pool->refusal.value.size > 0;
+	take_code(pool);
+	if (refused)
+		publish_pool(pool);
+}
+
+void recycle_update(struct pool *pool, uint64_t now_us)
+{
+	struct runtime *next = take_next(pool);
+	if (is_other_code(pool->spec, pool->code) || pool_waits_for(pool, POOL_WAIT_RECYCLE))
+		recycle_begin(pool, now_us);
+	else
+		go_on(pool);
+	if (next)
+		go_back(pool, next, now_us);
+	recycle_advance(pool, now_us);
 }
 
 void recycle_advance(struct pool *pool, uint64_t now_us)
@@ -112,14 +235,18 @@ void recycle_advance(struct pool *pool, uint64_t now_us)
 
 void recycle_fail(struct pool *pool, const struct outcome *error, uint64_t now_us)
 {
-	struct runtime *failed = pool->successor;
-	pool->successor = NULL;
+	struct runtime *next = take_next(pool);
 	pool_waits_answer(pool, POOL_WAIT_RECYCLE, error);
-	if (!failed)
-		return;
-	abandon(failed, now_us);
-	retire_surplus(pool, now_us);
-	pool_fill(pool, now_us);
+	update_pool_settled(pool, error);
+	if (next)
+		go_back(pool, next, now_us);
+}
+
+void recycle_runtime_failed(struct runtime *runtime, const struct outcome *error, uint64_t now_us)
+{
+	if (recycle_is_trial(runtime))
+		set_refusal(runtime->pool, error);
+	recycle_fail(runtime->pool, error, now_us);
 }
 
 void recycle_hurry(struct pool *pool)

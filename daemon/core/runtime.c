@@ -46,12 +46,13 @@ static void clear_deadline(struct runtime *runtime)
 	timer_heap_clear(&runtime->pool->core->timers, &runtime->deadline);
 }
 
-struct runtime *runtime_start(struct pool *pool, uint64_t now_us)
+struct runtime *runtime_start(struct pool *pool, struct pool_spec *spec, uint64_t now_us)
 {
 	struct runtime *runtime = calloc(1, sizeof(*runtime));
 	if (!runtime)
 		return NULL;
 	runtime->pool = pool;
+	runtime->spec = pool_spec_ref(spec);
 	runtime->state = RUNTIME_STARTING;
 	runtime->deadline.kind = TIMER_RUNTIME;
 	TAILQ_INSERT_TAIL(&pool->runtimes, runtime, in_pool);
@@ -66,6 +67,7 @@ void runtime_destroy(struct runtime *runtime)
 	clear_deadline(runtime);
 	function_table_fini(&runtime->functions);
 	TAILQ_REMOVE(&runtime->pool->runtimes, runtime, in_pool);
+	pool_spec_unref(runtime->spec);
 	free(runtime);
 }
 

@@ -23,6 +23,7 @@
 #include "core/timer_heap.h"
 struct channel;
 struct pool;
+struct pool_spec;
 struct worker;
 
 enum runtime_state {
@@ -60,6 +61,7 @@ enum runtime_end {
 
 struct runtime {
 	struct pool *pool;
+	struct pool_spec *spec;  /* what its processes are started with, a reference */
 	struct channel *channel; /* of the process that is no worker, for whoever executes actions;
 				    NULL: none */
 	enum runtime_state state;
@@ -82,8 +84,9 @@ struct runtime {
 
 enum runtime_state runtime_next_state(enum runtime_state state, enum runtime_event event);
 
-/* Adds one to the pool and starts its first process. NULL without memory. */
-struct runtime *runtime_start(struct pool *pool, uint64_t now_us);
+/* Adds one of that spec (takes a reference) to the pool and starts its first process. NULL without
+ * memory. */
+struct runtime *runtime_start(struct pool *pool, struct pool_spec *spec, uint64_t now_us);
 /* Must have no worker and no process. */
 void runtime_destroy(struct runtime *runtime);
 

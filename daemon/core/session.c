@@ -147,6 +147,7 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 		core_drop_wait(core, wait);
 	while (!LIST_EMPTY(&session->pool_waits))
 		pool_wait_drop(LIST_FIRST(&session->pool_waits));
+	update_forget_session(core, session);
 	nesting_close(session);
 	struct subscription *subscription;
 	while ((subscription = LIST_FIRST(&session->subscriptions)))

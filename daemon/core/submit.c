@@ -157,7 +157,7 @@ static bool has_callable(const struct submission *submission)
 static bool check_pickle(const struct pool *pool, const struct submission *submission,
 			 struct outcome *ret_error)
 {
-	if (submission->pickle.size == 0 || pool->spec->pickle)
+	if (submission->pickle.size == 0 || (pool->spec->pickle && pool->code->pickle))
 		return true;
 	*ret_error = error_outcome(
 		ERR_DENIED,

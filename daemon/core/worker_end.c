@@ -12,7 +12,7 @@
 static struct outcome out_of_memory(const struct worker *worker, uint64_t used)
 {
 	struct error_builder b;
-	uint64_t limit = worker->pool->spec->memory_bytes;
+	uint64_t limit = worker->runtime->spec->memory_bytes;
 	error_builder_begin(&b, ERR_OUT_OF_MEMORY,
 			    "worker %ld was killed: it used %.1f MiB of memory, and may use "
 			    "%.1f MiB",

@@ -35,7 +35,7 @@ static bool is_stranger(const struct channel *channel)
 /* What to do about a Python that has no package for the protocol, or that of another version. */
 static void write_advice(const struct channel *channel, char *text, size_t size)
 {
-	const char *python = channel->pool->spec->interpreter;
+	const char *python = channel->runtime->spec->interpreter;
 	text[0] = '\0';
 	if (!python || !is_stranger(channel))
 		return;
@@ -67,7 +67,7 @@ static void write_what(const struct channel *channel, char *text, size_t size)
 
 static struct outcome describe(const struct channel *channel)
 {
-	const struct pool_spec *spec = channel->pool->spec;
+	const struct pool_spec *spec = channel->runtime->spec;
 	/* The first question is then which program that was. */
 	bool named = is_stranger(channel) && spec->runtime[0];
 	char what[512], advice[2 * 512];

@@ -25,9 +25,10 @@ static void start_failed(struct channel *channel, const char *what, int error)
 }
 
 /* A worker's share of the processors. */
-static unsigned threads_per_worker(const struct server *server, const struct pool *pool)
+static unsigned threads_per_worker(const struct server *server, const struct runtime *runtime)
 {
-	unsigned cpus = process_settings_cpus(&pool->spec->process);
+	const struct pool *pool = runtime->pool;
+	unsigned cpus = process_settings_cpus(&runtime->spec->process);
 	if (cpus == 0 || cpus > server->cpus)
 		cpus = server->cpus;
 	return cpus > pool->max ? cpus / pool->max : 1;
@@ -36,9 +37,9 @@ static unsigned threads_per_worker(const struct server *server, const struct poo
 static void start_process(struct channel *channel)
 {
 	struct server *server = channel->server;
-	struct process_spec spec = {.argv = server_runtime_argv(server, channel->pool),
-				    .settings = &channel->pool->spec->process,
-				    .threads = threads_per_worker(server, channel->pool),
+	struct process_spec spec = {.argv = server_runtime_argv(server, channel->runtime),
+				    .settings = &channel->runtime->spec->process,
+				    .threads = threads_per_worker(server, channel->runtime),
 				    .socket = server->socket_variable,
 				    .descriptors = server->runtime_descriptors};
 	int ours;

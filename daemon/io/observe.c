@@ -45,7 +45,8 @@ void observe_pools(const struct server *server, const struct session *session,
 	size_t place = procpool_write_open_array(w);
 	uint32_t count = 0;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
-		const struct outcome *failure = &pool->failure;
+		const struct outcome *failure =
+			pool->failure.value.size > 0 ? &pool->failure : &pool->refusal;
 		if (!pool_is_visible(pool, session))
 			continue;
 		procpool_write_map(w, 17);
@@ -62,10 +63,10 @@ void observe_pools(const struct server *server, const struct session *session,
 			procpool_write_value(w, span_value(failure->value));
 		else
 			procpool_write_nil(w);
-		write_key_string(w, "runtime", pool_spec_runtime_name(pool->spec));
+		write_key_string(w, "runtime", pool_spec_runtime_name(pool->code));
 		procpool_write_string(w, "modules");
-		procpool_write_array(w, string_list_count(pool->spec->modules));
-		for (char *const *module = pool->spec->modules; *module; module++)
+		procpool_write_array(w, string_list_count(pool->code->modules));
+		for (char *const *module = pool->code->modules; *module; module++)
 			procpool_write_string(w, *module);
 		write_key_uint(w, "restarts", pool->restarts);
 		write_key_uint(w, "generation", pool->generation);
@@ -73,7 +74,7 @@ void observe_pools(const struct server *server, const struct session *session,
 		procpool_write_bool(w, pool_is_stale(pool));
 		write_key_uint(w, "uid", server->core.own_uid);
 		procpool_write_string(w, "pickle");
-		procpool_write_bool(w, pool->spec->pickle);
+		procpool_write_bool(w, pool->spec->pickle && pool->code->pickle);
 		procpool_write_string(w, "session");
 		if (pool->owner)
 			procpool_write_uint(w, pool->owner->id);

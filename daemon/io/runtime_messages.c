@@ -52,7 +52,7 @@ static void write_held(struct channel *channel, struct span value)
  */
 static uint32_t write_extras(struct channel *channel, struct procpool_writer *w)
 {
-	const struct pool_spec *spec = channel->pool->spec;
+	const struct pool_spec *spec = channel->runtime->spec;
 	if (w && spec->preload_always) {
 		procpool_write_string(w, "preload");
 		procpool_write_string(w, "always");
@@ -75,7 +75,7 @@ static uint32_t write_extras(struct channel *channel, struct procpool_writer *w)
 
 static void send_start(struct channel *channel, bool page)
 {
-	const struct pool_spec *spec = channel->pool->spec;
+	const struct pool_spec *spec = channel->runtime->spec;
 	const struct limits *limits = &channel->server->core.limits;
 	if (page) {
 		int fd = page_memory_take_fd(&channel->page);

@@ -81,6 +81,8 @@ static void execute(struct server *server, const struct action *action)
 		if (action->worker->channel)
 			channel_send_task(action->worker->channel, action->chunk);
 		break;
+	case ACTION_UPDATED: /* of interest only to who asks for updates */
+		break;
 	case ACTION_CHECK_WORKER:
 		if (action->worker->channel)
 			note_check(server, action->worker->channel);
@@ -449,9 +451,9 @@ static int add_pools(struct server *server)
 	return 0;
 }
 
-char *const *server_runtime_argv(const struct server *server, const struct pool *pool)
+char *const *server_runtime_argv(const struct server *server, const struct runtime *runtime)
 {
-	char *const *argv = pool->spec->runtime;
+	char *const *argv = runtime->spec->runtime;
 	return argv[0] ? argv : server->native_runtime;
 }
 

@@ -96,8 +96,8 @@ void server_run(struct server *server);
 /* Executes what the core wants done. After each thing told to it. */
 void server_execute(struct server *server);
 
-/* What the processes of a pool's runtime are started with. */
-char *const *server_runtime_argv(const struct server *server, const struct pool *pool);
+/* What the processes of a runtime are started with. */
+char *const *server_runtime_argv(const struct server *server, const struct runtime *runtime);
 
 /* So many bytes were received, or freed all at once. */
 void server_busy(struct server *server, uint64_t bytes);

@@ -54,7 +54,7 @@ void worker_process_confine(struct channel *channel)
 {
 	struct server *server = channel->server;
 	struct worker *worker = channel->worker;
-	uint64_t limit = channel->pool->spec->memory_bytes;
+	uint64_t limit = channel->runtime->spec->memory_bytes;
 	if (limit == 0 || !server->cgroup.path || !is_known(channel))
 		return;
 	int r = cgroup_confine(&server->cgroup, worker->pid, limit, &channel->leaf);
@@ -72,6 +72,6 @@ void worker_process_ended(const struct channel *channel, struct worker_end *end)
 		return;
 	struct cgroup_usage usage = cgroup_usage(channel->leaf);
 	if (usage.killed)
-		end->memory_bytes =
-			usage.peak_bytes > 0 ? usage.peak_bytes : channel->pool->spec->memory_bytes;
+		end->memory_bytes = usage.peak_bytes > 0 ? usage.peak_bytes
+							 : channel->runtime->spec->memory_bytes;
 }

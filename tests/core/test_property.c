@@ -2,7 +2,8 @@
 /*
  * Random lives: sessions of several users submit, wait, cancel and leave, workers answer and die,
  * tasks run past their timeouts and obey or do not, spawners die, workers look stopped or wedged,
- * pools are scaled, recycled, paused and drained, time passes, the daemon stops, all at any moment.
+ * pools are scaled, recycled, paused, drained, reconfigured, removed and added again, time passes,
+ * the daemon stops, all at any moment.
  * Whatever happens:
  *
  * - every accepted job has one outcome, and every request that waits for it gets one reply;
@@ -23,6 +24,7 @@
 #include "../unit/test.h"
 #include "core/control.h"
 #include "core/policy.h"
+#include "core/string_list.h"
 #include "world.h"
 
 #define SEEDS        400
@@ -306,7 +308,7 @@ static void submit(struct life *life)
 		assert_true(code == ERR_BUSY || code == ERR_SHUTTING_DOWN ||
 			    (call.parent != 0 && code == ERR_NO_SUCH_JOB) ||
 			    code == ERR_INITIALIZER_FAILED || code == ERR_UNKNOWN_FUNCTION ||
-			    code == ERR_POOL_CLOSED);
+			    code == ERR_POOL_CLOSED || code == ERR_NO_SUCH_POOL);
 		return;
 	}
 	assert_true(id == life->first_id + life->job_count - 1);
@@ -424,11 +426,19 @@ static struct fake_runtime *any_runtime(struct life *life)
 	return found;
 }
 
+static struct pool *any_pool(struct life *life)
+{
+	struct pool *pool, *found = NULL;
+	unsigned count = 0;
+	TAILQ_FOREACH (pool, &life->world->core.pools, in_core)
+		if (below(life, ++count) == 0)
+			found = pool;
+	return found;
+}
+
 static void recycle(struct life *life)
 {
-	struct pool *pool = TAILQ_FIRST(&life->world->core.pools);
-	if (chance(life, 50))
-		pool = TAILQ_NEXT(pool, in_core);
+	struct pool *pool = any_pool(life);
 	world_recycle(life->world, any_session(life), pool);
 	life->wait_count++;
 }
@@ -437,10 +447,8 @@ static void recycle(struct life *life)
 static void hold_pool(struct life *life)
 {
 	struct world *world = life->world;
-	struct pool *pool = TAILQ_FIRST(&world->core.pools);
+	struct pool *pool = any_pool(life);
 	struct outcome error = {0};
-	if (chance(life, 50))
-		pool = TAILQ_NEXT(pool, in_core);
 	if (chance(life, 30)) {
 		control_pause(pool, world->now_us, &error);
 	} else if (chance(life, 50)) {
@@ -510,13 +518,52 @@ static void change_health(struct life *life)
 
 static void scale(struct life *life)
 {
-	struct pool *pool = TAILQ_FIRST(&life->world->core.pools);
+	struct pool *pool = any_pool(life);
 	unsigned min = 1 + (unsigned)below(life, 5);
-	if (chance(life, 50))
-		pool = TAILQ_NEXT(pool, in_core);
 	if (!life->world->core.stopping)
 		policy_scale(pool, min, min + (unsigned)below(life, 4), life->world->now_us);
 	world_settle(life->world);
+}
+
+/* Always the same number of workers or not, replaced now and then or not, of any of three codes. */
+static struct pool_spec *any_spec(struct life *life, const char *name)
+{
+	static const char *const codes[] = {"x", "y", "z"};
+	struct pool_spec *spec = pool_spec_create(name);
+	assert_non_null(spec);
+	assert_int_equal(string_list_append(&spec->modules, strdup(codes[below(life, 3)])), 0);
+	if (chance(life, 30)) {
+		spec->workers_min = 1 + (unsigned)below(life, 3);
+		spec->workers_max = spec->workers_min + (unsigned)below(life, 4);
+		spec->idle_us = below(life, 3000000);
+	}
+	if (chance(life, 30))
+		spec->max_tasks = 1 + below(life, 30);
+	if (chance(life, 20))
+		spec->max_rss_bytes = 1000;
+	if (chance(life, 20))
+		spec->memory_bytes = 1500;
+	if (chance(life, 20))
+		spec->extra_workers = 1 + (unsigned)below(life, 2);
+	pool_spec_settle(spec, 1 + (unsigned)below(life, 4));
+	if (chance(life, 20))
+		spec->stop_us = 0;
+	return spec;
+}
+
+/* One pool or two. Whoever asks is always there to be told. */
+static void update(struct life *life)
+{
+	struct pool_spec *specs[] = {any_spec(life, "one"), any_spec(life, "two")};
+	size_t first = 0, count = 2;
+	if (chance(life, 40)) {
+		first = below(life, 2);
+		count = 1;
+		pool_spec_unref(specs[1 - first]);
+	}
+	world_update(life->world, life->watcher, &specs[first], count,
+		     (enum fake_kind)below(life, 4), functions);
+	life->wait_count++;
 }
 
 static void pass_time(struct life *life)
@@ -554,6 +601,8 @@ static void step(struct life *life)
 		recycle(life);
 	else if (dice < 97)
 		hold_pool(life);
+	else if (dice < 98)
+		update(life);
 	else
 		pass_time(life);
 	world_check(life->world);
@@ -623,6 +672,7 @@ static void check_all_given_back(const struct life *life)
 		assert_int_equal(pool->running, 0);
 	}
 	assert_int_equal(core->running_jobs, 0);
+	assert_int_equal(core->updating_count, 0);
 	assert_int_equal(core->root.used[RESOURCE_JOBS], 0);
 	assert_int_equal(core->root.used[RESOURCE_QUEUED_BYTES], 0);
 	assert_int_equal(core->root.used[RESOURCE_WAITS], 0);
@@ -632,27 +682,10 @@ static void check_all_given_back(const struct life *life)
 						       core->stats.ended[JOB_CANCELLED]);
 }
 
-/* Of any kind: always the same number of workers or not, replaced now and then or not. */
+/* Of any kind. */
 static void add_pool(struct life *life, const char *name)
 {
-	struct pool_spec *spec = pool_spec_create(name);
-	assert_non_null(spec);
-	if (chance(life, 30)) {
-		spec->workers_min = 1 + (unsigned)below(life, 3);
-		spec->workers_max = spec->workers_min + (unsigned)below(life, 4);
-		spec->idle_us = below(life, 3000000);
-	}
-	if (chance(life, 30))
-		spec->max_tasks = 1 + below(life, 30);
-	if (chance(life, 20))
-		spec->max_rss_bytes = 1000;
-	if (chance(life, 20))
-		spec->memory_bytes = 1500;
-	if (chance(life, 20))
-		spec->extra_workers = 1 + (unsigned)below(life, 2);
-	pool_spec_settle(spec, 1 + (unsigned)below(life, 4));
-	if (chance(life, 20))
-		spec->stop_us = 0;
+	struct pool_spec *spec = any_spec(life, name);
 	struct pool *pool =
 		world_add_pool_of(life->world, spec, (enum fake_kind)below(life, 4), functions);
 	struct runtime_abilities *abilities = &world_runtime(life->world, pool)->abilities;

@@ -76,12 +76,16 @@ static struct pool_spec *make_spec(const char *name, unsigned workers)
 	return spec;
 }
 
-/* Of a pool that is about to be told. */
-static struct fake_runtime *add_runtime(struct world *world, enum fake_kind kind,
-					const char *const *functions)
+struct fake_runtime *world_play(struct world *world, struct pool *pool, enum fake_kind kind,
+				const char *const *functions)
 {
-	struct fake_runtime *runtime = calloc(1, sizeof(*runtime));
+	struct fake_runtime *runtime = calloc(1, sizeof(*runtime)), *other;
 	assert_non_null(runtime);
+	/* One that has gone may have lain in the same place. */
+	TAILQ_FOREACH (other, &world->runtimes, next)
+		if (other->pool == pool)
+			other->pool = NULL;
+	runtime->pool = pool;
 	runtime->abilities.forks = kind == FAKE_FORK || kind == FAKE_FORK_PAGE;
 	runtime->abilities.page = kind == FAKE_EXEC_PAGE || kind == FAKE_FORK_PAGE;
 	runtime->abilities.stops = runtime->abilities.page;
@@ -99,29 +103,24 @@ struct pool *world_add_pool(struct world *world, const char *name, unsigned work
 struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
 			       const char *const *functions)
 {
-	struct fake_runtime *runtime = add_runtime(world, kind, functions);
-	runtime->pool = core_add_pool(&world->core, spec, world->now_us);
-	assert_non_null(runtime->pool);
+	struct pool *pool = core_add_pool(&world->core, spec, world->now_us);
+	assert_non_null(pool);
+	world_play(world, pool, kind, functions);
 	pool_spec_unref(spec);
 	world_settle(world);
-	return runtime->pool;
+	return pool;
 }
 
 struct pool *world_open_pool(struct world *world, struct session *session, unsigned workers,
 			     enum fake_kind kind, const char *const *functions)
 {
-	struct fake_runtime *runtime = add_runtime(world, kind, functions), *other;
 	struct pool_spec *spec = make_spec("", workers);
 	struct outcome error;
 	assert_true(core_open_pool(&world->core, session, ++world->last_msgid, spec, world->now_us,
 				   &error));
 	pool_spec_unref(spec);
 	struct pool *pool = LIST_FIRST(&session->pools);
-	/* One that has gone may have lain in the same place. */
-	TAILQ_FOREACH (other, &world->runtimes, next)
-		if (other->pool == pool)
-			other->pool = NULL;
-	runtime->pool = pool;
+	world_play(world, pool, kind, functions);
 	world_settle(world);
 	return pool;
 }
@@ -443,6 +442,9 @@ static void execute(struct world *world, const struct action *action)
 		break;
 	case ACTION_SEND_TASK:
 		send_task(fake_of(action->worker), action->chunk);
+		break;
+	case ACTION_UPDATED:
+		world->updates_done++;
 		break;
 	case ACTION_CHECK_WORKER:
 		fake_of(action->worker)->inspected = true;

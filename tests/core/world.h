@@ -81,6 +81,7 @@ struct world {
 	bool manual;
 	bool settling;
 	uint32_t last_msgid;
+	unsigned updates_done;
 
 	TAILQ_HEAD(, fake_runtime) runtimes;
 	TAILQ_HEAD(, fake_worker) workers;
@@ -113,6 +114,10 @@ struct pool *world_add_pool(struct world *world, const char *name, unsigned work
 /* One of that spec, taken over. */
 struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
 			       const char *const *functions);
+
+/* Plays the runtime of a pool that was just added to the core. */
+struct fake_runtime *world_play(struct world *world, struct pool *pool, enum fake_kind kind,
+				const char *const *functions);
 
 /* A pool that the session opens, with the next msgid; it must be allowed. Borrowed from the core:
  * goes when the pool does. */
@@ -157,6 +162,11 @@ uint32_t world_wait(struct world *world, struct session *session, uint64_t id, u
 
 /* Recycles the pool with the next msgid, which is returned. */
 uint32_t world_recycle(struct world *world, struct session *session, struct pool *pool);
+
+/* Makes the configured pools what these specs say (taken over), with the next msgid, which is
+ * returned; session NULL: nobody asked. Those that are added are of this kind. */
+uint32_t world_update(struct world *world, struct session *session, struct pool_spec **specs,
+		      size_t count, enum fake_kind kind, const char *const *functions);
 
 /* Executes what the core wants until it wants nothing more. */
 void world_settle(struct world *world);
