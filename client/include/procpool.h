@@ -150,6 +150,9 @@ PROCPOOL_PUBLIC enum procpool_code procpool_outcome_copy(struct procpool_outcome
 PROCPOOL_PUBLIC enum procpool_code procpool_outcome_of_pair(struct procpool_value pair,
 							    struct procpool_outcome *ret);
 
+/* The version of the library that the program has loaded, "0.1.0". Static memory. */
+PROCPOOL_PUBLIC const char *procpool_version(void);
+
 /* ---- Connecting ---- */
 
 struct procpool_connect_options {

@@ -118,7 +118,10 @@ static enum procpool_code try_places(struct procpool *pp, int wait_ms)
 		return PROCPOOL_OK;
 	}
 	enum procpool_code code = nobody_there(r) ? PROCPOOL_ERR_NO_DAEMON : PROCPOOL_ERR_SYSTEM;
-	if (i == places.count && i > 1)
+	if (r == -EACCES || r == -EPERM)
+		connection_lose(pp, code, -r, "cannot connect to %s, ask its owner for access",
+				places.at[i].sun_path);
+	else if (i == places.count && i > 1)
 		connection_lose(pp, code, -r, "no daemon at %s nor at %s", places.at[0].sun_path,
 				places.at[1].sun_path);
 	else
@@ -316,6 +319,11 @@ void procpool_close(struct procpool *pp)
 		return;
 	pp->dispatching = true;
 	dispatch_leave(pp);
+}
+
+const char *procpool_version(void)
+{
+	return PROCPOOL_LIBRARY_VERSION;
 }
 
 enum procpool_state procpool_state(const struct procpool *pp)

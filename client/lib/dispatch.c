@@ -50,7 +50,12 @@ enum procpool_code dispatch_leave(struct procpool *pp)
 
 static void on_end_of_stream(struct procpool *pp)
 {
-	if (pp->goodbye.code != PROCPOOL_OK)
+	/* Before the answer to hello it is what connecting ended with: the daemon has refused it.
+	 */
+	if (pp->goodbye.code != PROCPOOL_OK && pp->hello.value.size == 0)
+		connection_lose(pp, pp->goodbye.code, 0, "the daemon refused the connection: %s",
+				pp->goodbye.message);
+	else if (pp->goodbye.code != PROCPOOL_OK)
 		connection_lose(pp, PROCPOOL_ERR_LOST, 0, "the daemon closed the connection: %s",
 				pp->goodbye.message);
 	else
@@ -61,7 +66,8 @@ static void receive_all(struct procpool *pp)
 {
 	for (int i = 0; i < READS_PER_TURN; i++) {
 		enum link_receive got = link_receive(&pp->link);
-		if (got == LINK_EOF)
+		/* Where the daemon closed with something unread, that end is a reset. */
+		if (got == LINK_EOF || (got == LINK_FAILED && pp->goodbye.code != PROCPOOL_OK))
 			on_end_of_stream(pp);
 		else if (got == LINK_FAILED)
 			connection_lose(pp, PROCPOOL_ERR_LOST, errno, "cannot receive");

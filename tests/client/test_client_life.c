@@ -129,6 +129,34 @@ static void what_the_daemon_said_before_it_left_is_heard(void **state)
 	fake_stop(fake);
 }
 
+static void refusing_script(struct fake *fake)
+{
+	bool read_first = *(bool *)fake->data;
+	fake_accept(fake);
+	if (read_first)
+		fake_expect(fake, "hello");
+	FAKE_SEND(fake, "\223\002\245error\221\202\244code\246denied\247message\244ask!");
+	fake_hang_up(fake);
+}
+
+/* With hello unread the end of the connection is a reset, or hello cannot even be sent. */
+static void a_refusal_instead_of_hello_is_what_connecting_ends_with(void **state)
+{
+	(void)state;
+	for (int read_first = 0; read_first <= 1; read_first++) {
+		bool reads = read_first;
+		struct fake *fake = fake_start(refusing_script, &reads);
+		struct procpool_connect_options options = PROCPOOL_CONNECT_OPTIONS_INIT;
+		struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+		struct procpool *pp;
+		options.path = fake->path;
+		assert_int_equal(procpool_connect(&options, &pp, &out), PROCPOOL_ERR_DENIED);
+		assert_non_null(strstr(out.message, "ask!"));
+		procpool_outcome_fini(&out);
+		fake_stop(fake);
+	}
+}
+
 static void silent_script(struct fake *fake)
 {
 	fake_accept_hello(fake);
@@ -558,11 +586,33 @@ static void nobody_listening_is_told_from_other_failures(void **state)
 	fake_stop(fake);
 }
 
+static void a_socket_that_is_not_for_this_user_says_whom_to_ask(void **state)
+{
+	(void)state;
+	struct fake *fake = fake_start(NULL, NULL);
+	struct procpool_connect_options options = PROCPOOL_CONNECT_OPTIONS_INIT;
+	struct procpool_outcome out = PROCPOOL_OUTCOME_INIT;
+	struct procpool *pp;
+	uid_t uid = geteuid();
+	options.path = fake->path;
+	assert_int_equal(chmod(fake->path, 0), 0);
+	if (uid == 0)
+		assert_int_equal(seteuid(65534), 0); /* root may connect to everything */
+	enum procpool_code code = procpool_connect(&options, &pp, &out);
+	assert_int_equal(seteuid(uid), 0);
+	assert_int_equal(code, PROCPOOL_ERR_SYSTEM);
+	assert_int_equal(out.os_error, EACCES);
+	assert_non_null(strstr(out.message, "ask its owner"));
+	procpool_outcome_fini(&out);
+	fake_stop(fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_loss_tells_what_was_sent_from_what_was_not),
 		cmocka_unit_test(what_the_daemon_said_before_it_left_is_heard),
+		cmocka_unit_test(a_refusal_instead_of_hello_is_what_connecting_ends_with),
 		cmocka_unit_test(closing_ends_all_calls_once),
 		cmocka_unit_test(callbacks_may_close_but_not_wait),
 		cmocka_unit_test(a_child_cannot_use_its_parents_connection),
@@ -574,6 +624,7 @@ int main(void)
 		cmocka_unit_test(a_foreign_loop_needs_only_descriptor_events_and_time),
 		cmocka_unit_test(the_socket_is_searched_for_in_order),
 		cmocka_unit_test(nobody_listening_is_told_from_other_failures),
+		cmocka_unit_test(a_socket_that_is_not_for_this_user_says_whom_to_ask),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """procpool.Client against the daemon and its native functions."""
 
+import os
 import pickle
 import signal
+import socket
 import threading
 import time
 
@@ -53,6 +55,21 @@ def test_it_finds_the_daemon_by_the_environment(daemon, monkeypatch):
 def test_nobody_who_listens_is_told_with_the_path(tmp_path):
     with pytest.raises(FileNotFoundError, match="no procpoold listens.*nowhere"):
         Client(str(tmp_path / "nowhere"))
+
+
+def test_a_socket_that_is_not_for_this_user_says_whom_to_ask(tmp_path):
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0)
+        user = os.geteuid()
+        os.seteuid(user or 65534)  # root may connect to everything
+        try:
+            with pytest.raises(PermissionError, match="ask its owner for access"):
+                Client(str(path))
+        finally:
+            os.seteuid(user)
 
 
 def test_apply_returns_the_value_and_raises_the_error(client):

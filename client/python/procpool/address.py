@@ -37,7 +37,9 @@ def connect(address: Optional[str] = None) -> socket.socket:
             return sock
         except OSError as e:
             sock.close()
-            failure = type(e)(e.errno, f"no procpoold listens: {e.strerror}", path) if e.errno else e
+            denied = isinstance(e, PermissionError)
+            said = "cannot connect, ask its owner for access" if denied else "no procpoold listens"
+            failure = type(e)(e.errno, f"{said}: {e.strerror}", path) if e.errno else e
             if not isinstance(e, (FileNotFoundError, ConnectionRefusedError)):
                 break  # there is one, and it may not be passed over
         except BaseException:
