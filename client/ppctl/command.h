@@ -10,7 +10,8 @@
 #include "errors.h"
 #include "session.h"
 
-/* Runs in a session that is connected. What it prints to session->output is written afterwards. */
+/* Runs in a session that is connected (but see `unconnected`). What it prints to session->output is
+ * written afterwards. */
 typedef enum exit_status (*command_fn)(struct session *session);
 
 struct command {
@@ -20,6 +21,7 @@ struct command {
 	const char *help;    /* paragraphs, or NULL */
 	const char *options; /* letters of arguments.c, beside OPTIONS_COMMON */
 	bool leading;        /* options come before the first operand only */
+	bool unconnected;    /* connects by itself, if at all */
 	int operands_min;
 	int operands_max; /* -1: any number */
 	command_fn run;
@@ -50,5 +52,7 @@ enum exit_status command_pause(struct session *session);
 enum exit_status command_resume(struct session *session);
 enum exit_status command_drain(struct session *session);
 enum exit_status command_kill(struct session *session);
+/* doctor.c */
+enum exit_status command_doctor(struct session *session);
 /* stats.c */
 enum exit_status command_stats(struct session *session);

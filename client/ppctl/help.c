@@ -10,7 +10,7 @@
 static const char statuses[] =
 	"Exit status:\n"
 	"  0  done\n"
-	"  1  a function failed (map: at least one item did)\n"
+	"  1  a function failed (map: at least one item did; doctor: something is wrong)\n"
 	"  2  wrong usage, arguments, or a function, pool or job that does not exist\n"
 	"  3  no daemon could be reached, or it went away\n"
 	"  4  timeout, cancelled, busy, denied, worker lost, or anything else that was refused\n"

@@ -77,28 +77,34 @@ static const char kill_help[] =
 	"Ends a worker at once, as 'ppctl workers' lists them; it is replaced. What runs in it\n"
 	"fails, what waits behind that runs elsewhere.\n" FOR_ADMINISTRATORS;
 
+static const char doctor_help[] =
+	"Tells which socket is used and why, what you may do there, the versions on both sides,\n"
+	"which limits are not as by default, and how the pools are. What is wrong comes with what\n"
+	"to do next, and makes the exit status 1. Waits for nothing longer than some seconds.\n";
+
 /* clang-format off */
 static const struct command commands[] = {
-	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pkReyPsr", true, 1, -1, command_apply},
-	{"async", "FUNC [ARG...]", "Submit a job, detached, and print its id", values_help, "pkReyPs", true, 1, -1, command_async},
-	{"map", "FUNC [ITEM...]", "Call a function for each item, in parallel", map_help, "pkReyPsrj0aHnw", true, 1, -1, command_map},
-	{"wait", "JOB", "Wait for a job and print its result", wait_help, "r", false, 1, 1, command_wait},
-	{"result", "JOB", "Print the result of a job that has ended", wait_help, "r", false, 1, 1, command_result},
-	{"cancel", "JOB", "Cancel a job", cancel_help, "", false, 1, 1, command_cancel},
-	{"watch", "[JOB]", "Print events as they happen", watch_help, "pr", false, 0, 1, command_watch},
-	{"jobs", "", "List jobs", NULL, "pT", false, 0, 0, command_jobs},
-	{"job", "JOB", "Show one job", NULL, "", false, 1, 1, command_job},
-	{"pools", "", "List pools", NULL, "", false, 0, 0, command_pools},
-	{"workers", "", "List worker processes", NULL, "p", false, 0, 0, command_workers},
-	{"functions", "", "List the functions that can be called", NULL, "p", false, 0, 0, command_functions},
-	{"stats", "", "Show counters and times", NULL, "", false, 0, 0, command_stats},
-	{"recycle", "POOL", "Load a pool's code anew while it serves", recycle_help, "", false, 1, 1, command_recycle},
-	{"scale", "POOL N|MIN-MAX", "Change how many workers a pool has", scale_help, "", false, 2, 2, command_scale},
-	{"pause", "POOL", "Let a pool begin nothing more", pause_help, "", false, 1, 1, command_pause},
-	{"resume", "POOL", "Undo pause and drain", resume_help, "", false, 1, 1, command_resume},
-	{"drain", "POOL", "Let a pool take no more jobs, and wait until it is empty", drain_help, "", false, 1, 1, command_drain},
-	{"kill", "PID", "Kill a worker", kill_help, "", false, 1, 1, command_kill},
-	{"ping", "", "Check that the daemon answers", NULL, "", false, 0, 0, command_ping},
+	{"apply", "FUNC [ARG...]", "Call a function and print its result", values_help, "pkReyPsr", true, false, 1, -1, command_apply},
+	{"async", "FUNC [ARG...]", "Submit a job, detached, and print its id", values_help, "pkReyPs", true, false, 1, -1, command_async},
+	{"map", "FUNC [ITEM...]", "Call a function for each item, in parallel", map_help, "pkReyPsrj0aHnw", true, false, 1, -1, command_map},
+	{"wait", "JOB", "Wait for a job and print its result", wait_help, "r", false, false, 1, 1, command_wait},
+	{"result", "JOB", "Print the result of a job that has ended", wait_help, "r", false, false, 1, 1, command_result},
+	{"cancel", "JOB", "Cancel a job", cancel_help, "", false, false, 1, 1, command_cancel},
+	{"watch", "[JOB]", "Print events as they happen", watch_help, "pr", false, false, 0, 1, command_watch},
+	{"jobs", "", "List jobs", NULL, "pT", false, false, 0, 0, command_jobs},
+	{"job", "JOB", "Show one job", NULL, "", false, false, 1, 1, command_job},
+	{"pools", "", "List pools", NULL, "", false, false, 0, 0, command_pools},
+	{"workers", "", "List worker processes", NULL, "p", false, false, 0, 0, command_workers},
+	{"functions", "", "List the functions that can be called", NULL, "p", false, false, 0, 0, command_functions},
+	{"stats", "", "Show counters and times", NULL, "", false, false, 0, 0, command_stats},
+	{"recycle", "POOL", "Load a pool's code anew while it serves", recycle_help, "", false, false, 1, 1, command_recycle},
+	{"scale", "POOL N|MIN-MAX", "Change how many workers a pool has", scale_help, "", false, false, 2, 2, command_scale},
+	{"pause", "POOL", "Let a pool begin nothing more", pause_help, "", false, false, 1, 1, command_pause},
+	{"resume", "POOL", "Undo pause and drain", resume_help, "", false, false, 1, 1, command_resume},
+	{"drain", "POOL", "Let a pool take no more jobs, and wait until it is empty", drain_help, "", false, false, 1, 1, command_drain},
+	{"kill", "PID", "Kill a worker", kill_help, "", false, false, 1, 1, command_kill},
+	{"doctor", "", "Tell what is wrong, and what to do about it", doctor_help, "", false, true, 0, 0, command_doctor},
+	{"ping", "", "Check that the daemon answers", NULL, "", false, false, 0, 0, command_ping},
 };
 /* clang-format on */
 
@@ -182,6 +188,9 @@ static bool check_options(const struct command *command, const struct arguments 
 	else if (args->is_private && command->run == command_async)
 		text_add_string(why, "the job would end with this program and its private daemon: "
 				     "use 'ppctl apply'");
+	else if (args->is_private && command->run == command_doctor)
+		text_add_string(why,
+				"it looks at the daemon that others use, too: leave --private out");
 	return why->size == 0;
 }
 
@@ -189,7 +198,7 @@ static enum exit_status run_session(const struct command *command, const struct 
 {
 	struct session session;
 	session_init(&session, args);
-	enum exit_status status = session_connect(&session);
+	enum exit_status status = command->unconnected ? STATUS_OK : session_connect(&session);
 	if (status == STATUS_OK)
 		status = session_finish(&session, command->run(&session));
 	session_fini(&session);

@@ -53,7 +53,7 @@ static void write_places(struct text *out, const char *socket)
 
 static const char start_help[] =
 	"\n  start one with 'procpoold', or say where it listens: --socket PATH or the variable"
-	"\n  PROCPOOL_SOCKET";
+	"\n  PROCPOOL_SOCKET; 'ppctl doctor' tells what is missing";
 
 static enum exit_status no_daemon(const struct arguments *args,
 				  const struct procpool_outcome *outcome)
@@ -73,7 +73,8 @@ static enum exit_status denied(const struct arguments *args, int error)
 	write_places(&places, args->socket);
 	error_print(STATUS_REFUSED, args->json, "denied", "cannot connect to %s: %s%s",
 		    text_cstring(&places), strerror(error),
-		    args->json ? "" : "\n  the socket is for another user alone");
+		    args->json ? ""
+			       : "\n  ask its owner for access; 'ppctl doctor' tells whose it is");
 	text_fini(&places);
 	return STATUS_REFUSED;
 }
