@@ -32,11 +32,21 @@ static int add(gid_t **ids, size_t *count, gid_t id)
 	return 0;
 }
 
+const char *access_right_name(unsigned rights)
+{
+	if (rights & ACCESS_CALL)
+		return "call";
+	return rights & ACCESS_OBSERVE ? "observe" : "administer";
+}
+
 void identity_init(struct identity *identity, uid_t uid, gid_t *groups, size_t group_count)
 {
 	*identity = (struct identity){uid, groups, group_count};
-	if (group_count > 0)
-		qsort(groups, group_count, sizeof(*groups), compare);
+	for (size_t i = 1; i < group_count; i++)
+		if (groups[i - 1] > groups[i]) {
+			qsort(groups, group_count, sizeof(*groups), compare);
+			break;
+		}
 }
 
 void identity_fini(struct identity *identity)

@@ -20,6 +20,9 @@ enum access_right {
 	ACCESS_ALL = 7,
 };
 
+/* "call", "observe" or "administer": the least of the rights of a set. */
+const char *access_right_name(unsigned rights);
+
 /* Who is at the other end, as the kernel said when it connected. */
 struct identity {
 	uid_t uid;

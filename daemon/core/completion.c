@@ -94,7 +94,7 @@ static void tell_waiters(struct core *core, struct job *job)
 {
 	struct wait *wait;
 	while (job->extra && (wait = LIST_FIRST(&job->extra->waits))) {
-		core_reply(core, wait->session, wait->msgid, &job->outcome);
+		core_answer_wait(core, wait, &job->outcome);
 		core_drop_wait(core, wait);
 	}
 }

@@ -131,7 +131,8 @@ struct worker *control_find_worker(struct core *core, const struct session *sess
 	struct worker *worker;
 	TAILQ_FOREACH (pool, &core->pools, in_core)
 		TAILQ_FOREACH (worker, &pool->workers, in_pool)
-			if (pid > 0 && worker->pid == pid && pool_is_visible(pool, session))
+			if (pid > 0 && worker->pid == pid &&
+			    (pool_rights(pool, session) & ACCESS_OBSERVE))
 				return worker;
 	return NULL;
 }

@@ -51,6 +51,7 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	TAILQ_INIT(&core->pools);
 	STAILQ_INIT(&core->dirty);
 	STAILQ_INIT(&core->ended);
+	LIST_INIT(&core->sessions);
 	LIST_INIT(&core->subscriptions);
 	LIST_INIT(&core->callers);
 	TAILQ_INIT(&core->closing);
@@ -61,7 +62,8 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	core->health_timer.kind = TIMER_HEALTH;
 	core->action_capacity = 64;
 	core->actions = calloc(core->action_capacity, sizeof(*core->actions));
-	return core->actions ? 0 : -ENOMEM;
+	const struct access nobody = {0};
+	return core->actions ? grants_take(core, &nobody, &core->grant) : -ENOMEM;
 }
 
 static void sweep_pools(struct core *core)
@@ -94,6 +96,9 @@ void core_fini(struct core *core)
 	struct action action;
 	while (core_next_action(core, &action))
 		action_fini(&action);
+	if (core->grants.count > 0)
+		grants_release(core, core->grant);
+	grants_fini(core);
 	account_fini(&core->root);
 	job_table_fini(&core->jobs);
 	timer_heap_fini(&core->timers);
@@ -176,7 +181,27 @@ struct pool *core_find_pool(struct core *core, const struct session *session, co
 			    size_t name_size)
 {
 	struct pool *pool = core_pool_named(core, (struct slice){name, name_size});
-	return pool && pool_is_visible(pool, session) ? pool : NULL;
+	return pool && pool_rights(pool, session) ? pool : NULL;
+}
+
+struct pool *core_need_pool(struct core *core, const struct session *session, struct slice name,
+			    unsigned rights, struct outcome *ret_error)
+{
+	struct pool *pool = core_find_pool(core, session, name.data, name.size);
+	if (pool && (pool_rights(pool, session) & rights))
+		return pool;
+	*ret_error =
+		pool ? error_denied_in_pool(pool->spec->name, rights) : error_no_such_pool(name);
+	return NULL;
+}
+
+int core_set_access(struct core *core, const struct access *access)
+{
+	unsigned before = core->grant;
+	int r = grants_take(core, access, &core->grant);
+	if (r == 0)
+		grants_release(core, before);
+	return r;
 }
 
 void core_release_function(struct core *core, struct function *function)

@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 #include "core/account.h"
+#include "core/grants.h"
 #include "core/histogram.h"
 #include "core/job_table.h"
 #include "core/names.h"
@@ -77,6 +78,8 @@ struct core {
 	struct account_limit root_limits[RESOURCE_COUNT];
 	struct account root;
 	uid_t own_uid;
+	struct grants grants;
+	unsigned grant; /* the number of the daemon's own lists */
 
 	struct user *users; /* hash by uid */
 	struct job_table jobs;
@@ -88,6 +91,7 @@ struct core {
 	struct timer_heap timers;
 	uint64_t last_session_id;
 	unsigned session_count;        /* with a connection */
+	LIST_HEAD(, session) sessions; /* those */
 	TAILQ_HEAD(, session) closing; /* without one, and with jobs to be cancelled */
 	struct timer close_timer;
 	LIST_HEAD(, session) callers; /* that keep a worker while they wait (nesting.h) */
@@ -128,9 +132,22 @@ void action_fini(struct action *action);
 /* Adds a pool, with a reference to the spec, and starts it. One of the same name may still wind up.
  * NULL without memory. */
 struct pool *core_add_pool(struct core *core, struct pool_spec *spec, uint64_t now_us);
-/* The pool of that name if the session may know of it, or NULL. */
+/* The pool of that name if the session has a right in it, or NULL: for it there is none. */
 struct pool *core_find_pool(struct core *core, const struct session *session, const char *name,
 			    size_t name_size);
+/* Likewise, if it has one of these rights there; or NULL and *ret_error: no-such-pool, or denied
+ * where it may know of it. */
+struct pool *core_need_pool(struct core *core, const struct session *session, struct slice name,
+			    unsigned rights, struct outcome *ret_error);
+
+/*
+ * The lists of who may do what without any pool, and of who may connect while there is none; at
+ * first nobody but root and the daemon's own user. Those of pools are given with their specs, and
+ * changed by pool_set_access(). Both are in force at once, also for who is connected: subscribers
+ * are pushed only what they may still see, waits end as denied or no-such-job where they may not be
+ * answered any more. 0, or -ENOMEM: nothing has changed.
+ */
+int core_set_access(struct core *core, const struct access *access);
 
 /* Hands out waiting tasks: once a turn of the loop, after everything that happened in it was told.
  */
@@ -151,8 +168,12 @@ bool core_stopped(const struct core *core);
 
 /* ---- sessions ---- */
 
-/* NULL: *ret_limit names the limit that forbids it (or is NULL without memory). */
-struct session *core_session_open(struct core *core, uid_t uid, struct peer *peer,
+/* Whether whoever that is has some right: all others are to be refused. */
+bool core_admits(const struct core *core, const struct identity *identity);
+
+/* Takes the identity over, which is empty then in any case. NULL: *ret_limit names the limit that
+ * forbids it (or is NULL without memory). */
+struct session *core_session_open(struct core *core, struct identity *identity, struct peer *peer,
 				  const char **ret_limit);
 
 /* The connection is gone: its jobs are cancelled unless detached. The session is freed, now or with
@@ -192,9 +213,13 @@ uint64_t core_submit(struct core *core, struct session *session,
 		     const struct submission *submission, uint64_t now_us,
 		     struct outcome *ret_error);
 
-/* The job if the session may see it, or NULL and *ret_error (no-such-job). */
-struct job *core_find_job(struct core *core, struct session *session, uint64_t id,
-			  struct outcome *ret_error);
+/*
+ * The job if the session has that right to it (session_job_rights()), or NULL and *ret_error:
+ * no-such-job, or denied where it may know of it. ACCESS_OBSERVE: to know of it; ACCESS_ADMINISTER:
+ * its result, and to end it.
+ */
+struct job *core_find_job(struct core *core, const struct session *session, uint64_t id,
+			  enum access_right right, struct outcome *ret_error);
 
 /* The newest request of the session with that msgid that is under way, or NULL and *ret_error. */
 struct job *core_find_request(struct session *session, uint32_t msgid, struct outcome *ret_error);
@@ -327,6 +352,8 @@ void core_expire_kept(struct core *core, struct user *user, uint64_t now_us);
 void core_reply(struct core *core, struct session *session, uint32_t msgid,
 		const struct outcome *outcome);
 
+/* Answers with the outcome (borrowed), if its session still may know it. */
+void core_answer_wait(struct core *core, struct wait *wait, const struct outcome *outcome);
 void core_drop_wait(struct core *core, struct wait *wait);
 /* A wait whose time is over. */
 void core_wait_over(struct core *core, struct wait *wait);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/access.h"
 #include "proto/reply.h"
 #include "proto/problem.h"
 
@@ -117,6 +118,23 @@ struct outcome error_no_such_pool(struct slice name)
 	return error_outcome(ERR_NO_SUCH_POOL,
 			     "there is no pool %s; the method pools lists those there are",
 			     problem_quote(name).text);
+}
+
+struct outcome error_denied_in_pool(const char *pool, unsigned rights)
+{
+	const char *right = access_right_name(rights);
+	return error_outcome(ERR_DENIED,
+			     "you may not %s in pool %s: ask the administrator for the right to %s "
+			     "there (access { %s } in procpoold.conf, or a group that has it)",
+			     right, pool, right, right);
+}
+
+struct outcome error_denied_job(uint64_t job, const char *pool)
+{
+	return error_outcome(ERR_DENIED,
+			     "job %llu is another user's: ask the administrator for the right to "
+			     "administer pool %s (access { administer } in procpoold.conf)",
+			     (unsigned long long)job, pool);
 }
 
 struct outcome error_pool_closed(const char *name)

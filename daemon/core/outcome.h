@@ -61,6 +61,11 @@ struct outcome error_outcome(enum error_code code, const char *format, ...)
 /* no-such-pool */
 struct outcome error_no_such_pool(struct slice name);
 
+/* denied: what whoever has none of these rights (core/access.h) in a pool that it may know of is to
+ * ask for; and who may know of a job, but not more. */
+struct outcome error_denied_in_pool(const char *pool, unsigned rights);
+struct outcome error_denied_job(uint64_t job, const char *pool);
+
 /* pool-closed */
 struct outcome error_pool_closed(const char *name);
 

@@ -27,6 +27,10 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec)
 	struct pool *pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return NULL;
+	if (grants_take(core, &spec->access, &pool->grant) < 0) {
+		free(pool);
+		return NULL;
+	}
 	pool->core = core;
 	pool->spec = pool_spec_ref(spec);
 	pool->code = pool_spec_ref(spec);
@@ -58,19 +62,19 @@ void pool_destroy(struct pool *pool)
 	function_table_fini(&pool->functions);
 	outcome_fini(&pool->failure);
 	outcome_fini(&pool->refusal);
+	grants_release(pool->core, pool->grant);
 	pool_spec_unref(pool->spec);
 	pool_spec_unref(pool->code);
 	free(pool);
 }
 
-bool pool_is_visible(const struct pool *pool, const struct session *session)
+int pool_set_access(struct pool *pool, const struct access *access)
 {
-	return !pool->owner || pool->owner->user == session->user || session->user->uid == 0;
-}
-
-bool pool_is_searched(const struct pool *pool, const struct session *session)
-{
-	return !pool->owner || pool->owner == session;
+	unsigned before = pool->grant;
+	int r = grants_take(pool->core, access, &pool->grant);
+	if (r == 0)
+		grants_release(pool->core, before);
+	return r;
 }
 
 bool pool_takes_jobs(const struct pool *pool)

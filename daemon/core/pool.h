@@ -36,6 +36,7 @@ struct pool {
 				   against it */
 	enum pool_state state;
 	struct session *owner; /* who opened it, a reference; NULL: it is configured */
+	unsigned grant;        /* the number of its lists of who may do what (grants.h) */
 	LIST_ENTRY(pool) of_owner;
 	unsigned charged_workers; /* to the owner */
 	bool opening;             /* none of its workers has ever been ready, and its owner waits */
@@ -89,10 +90,25 @@ struct pool *pool_create(struct core *core, struct pool_spec *spec);
 /* Must have no worker and no job. */
 void pool_destroy(struct pool *pool);
 
-/* Whether the session may know of it: of one that a session opened, root and the same user. */
-bool pool_is_visible(const struct pool *pool, const struct session *session);
-/* Whether a function is looked for in it where the session has named no pool. */
-bool pool_is_searched(const struct pool *pool, const struct session *session);
+/* A set of rights (access.h): to one that a session opened, root and the same user have all. Who
+ * has none may not know of it. */
+static inline unsigned pool_rights(const struct pool *pool, const struct session *session)
+{
+	if (pool->owner)
+		return pool->owner->user == session->user || session->user->uid == 0 ? ACCESS_ALL
+										     : 0;
+	return session->sees_all ? ACCESS_ALL : granted_rights(&session->granted, pool->grant);
+}
+/* Whether a function is looked for in it where the session has named no pool: may the session call
+ * it, it is found; may it only know of it, that is told. */
+static inline bool pool_is_searched(const struct pool *pool, const struct session *session)
+{
+	return (!pool->owner || pool->owner == session) && pool_rights(pool, session);
+}
+
+/* Its lists are these from now on, also for who is connected. 0, or -ENOMEM: nothing has changed.
+ */
+int pool_set_access(struct pool *pool, const struct access *access);
 
 /* Whether jobs are accepted. */
 bool pool_takes_jobs(const struct pool *pool);

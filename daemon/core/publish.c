@@ -27,14 +27,28 @@ static void push_lost(struct core *core, struct session *session)
 	action->outcome.value = span_of_blob(blob);
 }
 
-static void deliver_to(struct core *core, struct subscription_list *list, const struct job *job,
-		       const struct pool *pool, deliver_fn deliver, void *what)
+/* What is to be told, to whom, and how. */
+struct news {
+	const struct job *job; /* NULL: of the pool */
+	const struct pool *pool;
+	unsigned rights; /* whoever has one of these is told: to the job, or in the pool */
+	deliver_fn deliver;
+	void *what;
+};
+
+static bool may_know(const struct session *session, const struct news *news)
+{
+	unsigned rights = news->job ? session_job_rights(session, news->job)
+				    : pool_rights(news->pool, session);
+	return rights & news->rights;
+}
+
+static void deliver_to(struct core *core, struct subscription_list *list, const struct news *news)
 {
 	struct subscription *subscription;
 	LIST_FOREACH (subscription, list, of_target) {
 		struct session *session = subscription->session;
-		if (session->mark == core->last_mark || !session->peer ||
-		    (job && !session_sees(session, job)) || !pool_is_visible(pool, session))
+		if (session->mark == core->last_mark || !session->peer || !may_know(session, news))
 			continue;
 		session->mark = core->last_mark;
 		if (session->lossy) {
@@ -44,7 +58,7 @@ static void deliver_to(struct core *core, struct subscription_list *list, const 
 		}
 		if (session->lost > 0)
 			push_lost(core, session);
-		deliver(core, session, what);
+		news->deliver(core, session, news->what);
 	}
 }
 
@@ -55,19 +69,19 @@ static struct pool *has_name(const struct pool *pool)
 }
 
 static void fan_out(struct core *core, struct job *job, struct pool *pool, struct session *except,
-		    deliver_fn deliver, void *what)
+		    const struct news *news)
 {
 	core->last_mark++;
 	if (except)
 		except->mark = core->last_mark;
 	if (job && job->extra)
-		deliver_to(core, &job->extra->subscriptions, job, pool, deliver, what);
-	deliver_to(core, &pool->subscriptions, job, pool, deliver, what);
+		deliver_to(core, &job->extra->subscriptions, news);
+	deliver_to(core, &pool->subscriptions, news);
 	/* While it winds up, another may have its name. */
 	struct pool *named = pool->state == POOL_OPEN ? pool : has_name(pool);
 	if (named && named != pool)
-		deliver_to(core, &named->subscriptions, job, pool, deliver, what);
-	deliver_to(core, &core->subscriptions, job, pool, deliver, what);
+		deliver_to(core, &named->subscriptions, news);
+	deliver_to(core, &core->subscriptions, news);
 }
 
 static void deliver_result(struct core *core, struct session *session, void *what)
@@ -97,18 +111,45 @@ void publish_result_to(struct core *core, struct job *job, struct session *sessi
 
 void publish_result(struct core *core, struct job *job, struct session *except)
 {
+	struct pool *pool = job->function->pool;
+	const struct news news = {job, pool, ACCESS_ADMINISTER, deliver_result, job};
 	if (core->subscription_count > 0)
-		fan_out(core, job, job->function->pool, except, deliver_result, job);
+		fan_out(core, job, pool, except, &news);
 }
 
-void publish_event(struct core *core, struct job *job, struct pool *pool,
-		   struct procpool_writer *event)
+/* NULL without memory; finishes the writer. */
+static struct blob *take(struct procpool_writer *event)
 {
 	struct blob *blob = event->error ? NULL : blob_copy(event->data, event->size);
 	procpool_writer_fini(event);
+	return blob;
+}
+
+/* An event map (taken over), of a job or (job NULL) a pool, to those who have one of the rights. */
+static void publish_event(struct core *core, struct job *job, struct pool *pool, unsigned rights,
+			  struct procpool_writer *event)
+{
+	struct blob *blob = take(event);
+	const struct news news = {job, pool, rights, deliver_event, blob};
 	if (blob)
-		fan_out(core, job, pool, NULL, deliver_event, blob);
+		fan_out(core, job, pool, NULL, &news);
 	blob_unref(blob);
+}
+
+static void write_job(struct procpool_writer *w, const struct job *job)
+{
+	procpool_writer_init(w);
+	procpool_write_map(w, 5);
+	procpool_write_string(w, "event");
+	procpool_write_string(w, "job");
+	procpool_write_string(w, "job");
+	procpool_write_uint(w, job->id);
+	procpool_write_string(w, "pool");
+	procpool_write_string(w, job->function->pool->spec->name);
+	procpool_write_string(w, "function");
+	procpool_write_string(w, job->function->name);
+	procpool_write_string(w, "state");
+	procpool_write_string(w, job_state_name(job->state));
 }
 
 void publish_job(struct core *core, struct job *job)
@@ -116,19 +157,18 @@ void publish_job(struct core *core, struct job *job)
 	if (core->subscription_count == 0)
 		return;
 	struct procpool_writer w;
-	procpool_writer_init(&w);
-	procpool_write_map(&w, 5);
-	procpool_write_string(&w, "event");
-	procpool_write_string(&w, "job");
-	procpool_write_string(&w, "job");
-	procpool_write_uint(&w, job->id);
-	procpool_write_string(&w, "pool");
-	procpool_write_string(&w, job->function->pool->spec->name);
-	procpool_write_string(&w, "function");
-	procpool_write_string(&w, job->function->name);
-	procpool_write_string(&w, "state");
-	procpool_write_string(&w, job_state_name(job->state));
-	publish_event(core, job, job->function->pool, &w);
+	write_job(&w, job);
+	publish_event(core, job, job->function->pool, ACCESS_OBSERVE, &w);
+}
+
+void publish_job_to(struct core *core, const struct job *job, struct session *session)
+{
+	struct procpool_writer w;
+	write_job(&w, job);
+	struct blob *blob = take(&w);
+	if (blob)
+		deliver_event(core, session, blob);
+	blob_unref(blob);
 }
 
 void publish_progress(struct core *core, struct job *job, uint32_t index,
@@ -153,7 +193,7 @@ void publish_progress(struct core *core, struct job *job, uint32_t index,
 	}
 	procpool_write_string(&w, "value");
 	procpool_write_value(&w, value);
-	publish_event(core, job, job->function->pool, &w);
+	publish_event(core, job, job->function->pool, ACCESS_ADMINISTER, &w);
 }
 
 void publish_pool(struct pool *pool)
@@ -187,7 +227,7 @@ void publish_pool(struct pool *pool)
 		procpool_write_string(&w, "error");
 		procpool_write_value(&w, span_value(error->value));
 	}
-	publish_event(core, NULL, pool, &w);
+	publish_event(core, NULL, pool, ACCESS_ALL, &w);
 }
 
 void publish_worker(struct worker *worker, const struct worker_end *end)
@@ -212,5 +252,5 @@ void publish_worker(struct worker *worker, const struct worker_end *end)
 		procpool_write_string(&w, end->signal ? "signal" : "exit_status");
 		procpool_write_int(&w, end->signal ? end->signal : end->exit_status);
 	}
-	publish_event(core, NULL, worker->pool, &w);
+	publish_event(core, NULL, worker->pool, ACCESS_OBSERVE, &w);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Telling subscribers: results and events of jobs, pools and workers go once to each session that
- * has a reason to get them and may see them. Sessions that read too slowly miss them and are told
- * how many.
+ * has a reason to get them and may know them now: what happens, whoever may observe; results and
+ * progress of others' jobs, whoever may administer; the state of a pool, whoever has a right there.
+ * Sessions that read too slowly miss them and are told how many.
  */
 #pragma once
 
@@ -13,7 +14,6 @@
 struct core;
 struct job;
 struct pool;
-struct procpool_writer;
 struct session;
 struct worker;
 struct worker_end;
@@ -28,6 +28,9 @@ void publish_result_to(struct core *core, struct job *job, struct session *sessi
 /* The state that a job has entered. */
 void publish_job(struct core *core, struct job *job);
 
+/* The state that it is in, to one session, which is told in any case. */
+void publish_job_to(struct core *core, const struct job *job, struct session *session);
+
 /* What a task of the job told of its progress. */
 void publish_progress(struct core *core, struct job *job, uint32_t index,
 		      struct procpool_value value);
@@ -37,7 +40,3 @@ void publish_pool(struct pool *pool);
 
 /* A worker that has become ready, or (end not NULL) one that was has gone. */
 void publish_worker(struct worker *worker, const struct worker_end *end);
-
-/* An event map, of a job or (job NULL) a pool. Takes the writer's contents and finishes it. */
-void publish_event(struct core *core, struct job *job, struct pool *pool,
-		   struct procpool_writer *event);

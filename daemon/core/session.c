@@ -45,28 +45,45 @@ static void user_unref(struct core *core, struct user *user)
 
 /* ---- sessions ---- */
 
-struct session *core_session_open(struct core *core, uid_t uid, struct peer *peer,
+static bool sees_all(const struct core *core, uid_t uid)
+{
+	return uid == 0 || uid == core->own_uid;
+}
+
+bool core_admits(const struct core *core, const struct identity *identity)
+{
+	return sees_all(core, identity->uid) || grants_any(core, identity) != 0;
+}
+
+struct session *core_session_open(struct core *core, struct identity *identity, struct peer *peer,
 				  const char **ret_limit)
 {
+	uid_t uid = identity->uid;
+	struct granted granted;
 	*ret_limit = NULL;
+	if (granted_init(&granted, core, identity) < 0)
+		return NULL;
 	struct session *session = calloc(1, sizeof(*session));
 	struct user *user = session ? user_ref(core, uid) : NULL;
 	if (!user) {
+		granted_fini(&granted);
 		free(session);
 		return NULL;
 	}
 	account_init(&session->account, &user->account, core->session_limits);
 	*ret_limit = account_charge(&session->account, RESOURCE_CONNECTIONS, 1);
 	if (*ret_limit) {
+		granted_fini(&granted);
 		user_unref(core, user);
 		free(session);
 		return NULL;
 	}
+	session->granted = granted;
 	session->id = ++core->last_session_id;
 	session->peer = peer;
 	session->user = user;
 	session->refs = 1;
-	session->sees_all = uid == 0 || uid == core->own_uid;
+	session->sees_all = sees_all(core, uid);
 	TAILQ_INIT(&session->jobs);
 	TAILQ_INIT(&session->detached_jobs);
 	TAILQ_INIT(&session->kept);
@@ -76,6 +93,7 @@ struct session *core_session_open(struct core *core, uid_t uid, struct peer *pee
 	LIST_INIT(&session->caller.blocking);
 	LIST_INIT(&session->pool_waits);
 	LIST_INIT(&session->subscriptions);
+	LIST_INSERT_HEAD(&core->sessions, session, in_core);
 	core->session_count++;
 	return session;
 }
@@ -140,6 +158,8 @@ void core_close_sessions(struct core *core, uint64_t now_us)
 void core_session_close(struct core *core, struct session *session, uint64_t now_us)
 {
 	session->peer = NULL;
+	LIST_REMOVE(session, in_core);
+	granted_fini(&session->granted);
 	core->session_count--;
 	account_release(&session->account, RESOURCE_CONNECTIONS, 1);
 	struct wait *wait;
@@ -164,16 +184,39 @@ void core_session_close(struct core *core, struct session *session, uint64_t now
 
 /* ---- finding jobs ---- */
 
-struct job *core_find_job(struct core *core, struct session *session, uint64_t id,
-			  struct outcome *ret_error)
+unsigned session_daemon_rights(const struct core *core, const struct session *session)
+{
+	return session->sees_all ? ACCESS_ALL : granted_rights(&session->granted, core->grant);
+}
+
+unsigned session_job_rights(const struct session *session, const struct job *job)
+{
+	if (session->user == job->session->user)
+		return ACCESS_ALL;
+	return pool_rights(job->function->pool, session) & (ACCESS_OBSERVE | ACCESS_ADMINISTER);
+}
+
+/* Why the session may not do that with the job, NULL where it is as if there were none. */
+static struct outcome no_job(uint64_t id, const struct job *job)
+{
+	if (job)
+		return error_denied_job(id, job->function->pool->spec->name);
+	return error_outcome(ERR_NO_SUCH_JOB,
+			     "there is no job %llu, or it has ended and is no longer kept",
+			     (unsigned long long)id);
+}
+
+struct job *core_find_job(struct core *core, const struct session *session, uint64_t id,
+			  enum access_right right, struct outcome *ret_error)
 {
 	struct job *job = job_table_find(&core->jobs, id);
 	/* An ended job that is only waited for by a worker has no result any more. */
-	if (job && session_sees(session, job) && (job->kept || !job_ended(job)))
+	if (job && job_ended(job) && !job->kept)
+		job = NULL;
+	unsigned rights = job ? session_job_rights(session, job) : 0;
+	if (rights & right)
 		return job;
-	*ret_error = error_outcome(ERR_NO_SUCH_JOB,
-				   "there is no job %llu, or it has ended and is no longer kept",
-				   (unsigned long long)id);
+	*ret_error = no_job(id, rights ? job : NULL);
 	return NULL;
 }
 
@@ -248,6 +291,19 @@ bool core_wait(struct core *core, struct session *session, uint32_t msgid, struc
 	return true;
 }
 
+void core_answer_wait(struct core *core, struct wait *wait, const struct outcome *outcome)
+{
+	const struct job *job = wait->job;
+	unsigned rights = session_job_rights(wait->session, job);
+	if (rights & ACCESS_ADMINISTER) {
+		core_reply(core, wait->session, wait->msgid, outcome);
+		return;
+	}
+	struct outcome error = no_job(job->id, rights ? job : NULL);
+	core_reply(core, wait->session, wait->msgid, &error);
+	outcome_fini(&error);
+}
+
 void core_drop_wait(struct core *core, struct wait *wait)
 {
 	timer_heap_clear(&core->timers, &wait->timer);
@@ -261,7 +317,7 @@ void core_drop_wait(struct core *core, struct wait *wait)
 void core_wait_over(struct core *core, struct wait *wait)
 {
 	struct outcome error = not_ready(wait->job);
-	core_reply(core, wait->session, wait->msgid, &error);
+	core_answer_wait(core, wait, &error);
 	outcome_fini(&error);
 	core_drop_wait(core, wait);
 }
@@ -335,8 +391,12 @@ bool core_subscribe(struct core *core, struct session *session, struct job *job,
 	if (!find_subscription(session, job, pool) &&
 	    !add_subscription(core, session, job, pool, ret_error))
 		return false;
-	if (job && job_ended(job))
+	if (!job || !job_ended(job))
+		return true;
+	if (session_job_rights(session, job) & ACCESS_ADMINISTER)
 		publish_result_to(core, job, session);
+	else
+		publish_job_to(core, job, session);
 	return true;
 }
 

@@ -16,12 +16,14 @@
 #include "core/hash.h"
 
 #include "core/account.h"
+#include "core/grants.h"
 #include "core/job.h"
 #include "core/nesting.h"
 #include "core/pool_wait.h"
 #include "core/request_table.h"
 #include "core/timer_heap.h"
 
+struct core;
 struct flow;
 struct peer;
 struct pool;
@@ -43,7 +45,9 @@ struct session {
 	struct user *user;
 	struct account account;
 	struct flow *flows;
-	bool sees_all;                   /* root, or the daemon's own user */
+	bool sees_all; /* root, or the daemon's own user */
+	struct granted granted;
+	LIST_ENTRY(session) in_core;     /* while it has a connection */
 	TAILQ_ENTRY(session) in_closing; /* once its connection has ended, while it has jobs */
 	bool blocked;                    /* none of its tasks may begin (core_session_block) */
 	bool lossy;    /* its output is so full that pushes to subscribers are dropped */
@@ -97,8 +101,13 @@ void session_release_pool(struct session *session, const struct pool *pool);
 /* Whether that is the name of a pool that the session has opened, perhaps long ago. */
 bool session_had_pool(const struct session *session, struct slice name);
 
-/* Whether the session may know of the job. */
-static inline bool session_sees(const struct session *session, const struct job *job)
+/* A set of the rights that the session has in some pool, or by the daemon's lists. */
+static inline unsigned session_rights(const struct session *session)
 {
-	return session->sees_all || session->user == job->session->user;
+	return session->sees_all ? ACCESS_ALL : session->granted.any;
 }
+/* By the daemon's lists. */
+unsigned session_daemon_rights(const struct core *core, const struct session *session);
+
+/* To the job: all to those of the same user, else as in its pool, but for ACCESS_CALL. */
+unsigned session_job_rights(const struct session *session, const struct job *job);

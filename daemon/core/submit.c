@@ -45,10 +45,15 @@ static const char *base_name(const char *name, size_t size, size_t *ret_size)
 	return p;
 }
 
+static bool may_call(const struct pool *pool, const struct session *session)
+{
+	return pool_rights(pool, session) & ACCESS_CALL;
+}
+
 /* Whether the session means this pool where it has named none. */
 static bool is_candidate(const struct pool *pool, const struct session *session)
 {
-	return pool_takes_jobs(pool) && pool_is_searched(pool, session);
+	return pool_takes_jobs(pool) && pool_is_searched(pool, session) && may_call(pool, session);
 }
 
 /* Similar names: a few wrong letters, or the right function of another module. */
@@ -60,7 +65,7 @@ static void find_suggestions(struct core *core, const struct session *session, c
 	const char *base = base_name(name, size, &base_size);
 	struct pool *pool;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
-		if (!pool_is_searched(pool, session))
+		if (!pool_is_searched(pool, session) || !may_call(pool, session))
 			continue;
 		for (struct function *f = pool->functions.by_name; f; f = f->hh.next) {
 			const char *other = base_name(f->name, f->name_size, &other_size);
@@ -136,6 +141,11 @@ static struct outcome no_pool(const struct session *session, struct slice name)
 					       : error_no_such_pool(name);
 }
 
+static struct outcome denied(const struct pool *pool)
+{
+	return error_denied_in_pool(pool->spec->name, ACCESS_CALL);
+}
+
 /* Of a pool that takes no jobs: for good, or until it is resumed. */
 static struct outcome takes_none(const struct pool *pool)
 {
@@ -172,8 +182,10 @@ static struct function *find_in_pool(struct core *core, const struct session *se
 {
 	struct slice name = {submission->pool, submission->pool_size};
 	struct pool *pool = core_find_pool(core, session, name.data, name.size);
-	if (!pool || !pool_takes_jobs(pool)) {
-		*ret_error = pool ? takes_none(pool) : no_pool(session, name);
+	if (!pool || !may_call(pool, session) || !pool_takes_jobs(pool)) {
+		*ret_error = !pool                      ? no_pool(session, name)
+			     : !may_call(pool, session) ? denied(pool)
+							: takes_none(pool);
 		return NULL;
 	}
 	if (!check_pickle(pool, submission, ret_error))
@@ -200,12 +212,16 @@ static struct function *find_function(struct core *core, const struct session *s
 	if (submission->pool)
 		return find_in_pool(core, session, submission, ret_error);
 	struct function *found = NULL;
-	struct pool *pool, *unloaded = NULL, *closed = NULL;
+	struct pool *pool, *unloaded = NULL, *closed = NULL, *forbidden = NULL;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
 		if (!pool_is_searched(pool, session))
 			continue;
 		struct function *function = function_table_find(
 			&pool->functions, submission->function, submission->function_size);
+		if (!may_call(pool, session)) {
+			forbidden = function ? pool : forbidden;
+			continue;
+		}
 		if (function && !pool_takes_jobs(pool)) {
 			closed = pool;
 			continue;
@@ -221,9 +237,10 @@ static struct function *find_function(struct core *core, const struct session *s
 	}
 	if (!found)
 		/* A pool that cannot even load may be the one that was meant. */
-		*ret_error = closed     ? takes_none(closed)
-			     : unloaded ? copy_failure(unloaded)
-					: unknown_function(core, session, submission);
+		*ret_error = closed      ? takes_none(closed)
+			     : forbidden ? denied(forbidden)
+			     : unloaded  ? copy_failure(unloaded)
+					 : unknown_function(core, session, submission);
 	return found && check_pickle(found->pool, submission, ret_error) ? found : NULL;
 }
 
@@ -345,11 +362,24 @@ static void enter(struct core *core, struct session *session, struct job *job,
 	publish_job(core, job);
 }
 
+/*
+ * Whether the session may be that of a call out of the job: whoever a pool's processes run as takes
+ * part in all that they run, and sees it anyway.
+ */
+static bool may_run(const struct session *session, const struct job *job)
+{
+	const struct pool_spec *code = job->function->pool->code;
+	return job->state == JOB_RUNNING && code->user && code->uid == session->user->uid;
+}
+
 /* It must be under way. */
 static bool find_parent(struct core *core, struct session *session, uint64_t id,
 			struct outcome *ret_error)
 {
-	const struct job *parent = core_find_job(core, session, id, ret_error);
+	const struct job *parent = job_table_find(&core->jobs, id);
+	if (parent && may_run(session, parent))
+		return true;
+	parent = core_find_job(core, session, id, ACCESS_ADMINISTER, ret_error);
 	if (parent && job_ended(parent))
 		*ret_error =
 			error_outcome(ERR_NO_SUCH_JOB, "job %llu has ended: a parent is under way",

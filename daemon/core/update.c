@@ -196,6 +196,19 @@ static enum update_change change_pool(struct pool *pool, struct pool_spec *spec,
 	return differ != 0 || pool->updating ? UPDATE_CHANGED : UPDATE_SAME;
 }
 
+static void note_no_memory(struct update *update, const struct pool *pool)
+{
+	struct outcome error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
+	note_failure(update, pool, &error);
+	outcome_fini(&error);
+}
+
+static void change_access(struct pool *pool, struct update *update)
+{
+	if (pool_set_access(pool, &pool->spec->access) < 0)
+		note_no_memory(update, pool);
+}
+
 static void remove_pool(struct pool *pool, uint64_t now_us)
 {
 	forget_pool(pool);
@@ -222,9 +235,7 @@ static void add_pool(struct core *core, struct pool_spec *spec, struct update *u
 		return;
 	}
 	struct pool missing = {.spec = spec};
-	struct outcome error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
-	note_failure(update, &missing, &error);
-	outcome_fini(&error);
+	note_no_memory(update, &missing);
 }
 
 static void change_pools(struct core *core, const struct update_plan *plan, struct update *update,
@@ -236,10 +247,12 @@ static void change_pools(struct core *core, const struct update_plan *plan, stru
 			pool->owner || pool->state != POOL_OPEN ? UPDATE_SAME : UPDATE_REMOVED;
 	for (size_t i = 0; i < plan->count; i++) {
 		pool = find_configured(core, plan->specs[i]->name);
-		if (pool)
+		if (pool) {
 			pool->change = change_pool(pool, plan->specs[i], now_us);
-		else
+			change_access(pool, update);
+		} else {
 			add_pool(core, plan->specs[i], update, now_us);
+		}
 	}
 	TAILQ_FOREACH (pool, &core->pools, in_core)
 		if (pool->change == UPDATE_REMOVED)

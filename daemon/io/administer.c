@@ -15,7 +15,9 @@ static struct pool *read_pool(struct call *call)
 {
 	static const struct param table[] = {{"pool", PARAM_STRING}};
 	struct procpool_value params[1];
-	return call_read_params(call, table, 1, 1, params) ? call_find_pool(call, params[0]) : NULL;
+	return call_read_params(call, table, 1, 1, params)
+		       ? call_find_pool(call, params[0], ACCESS_ADMINISTER)
+		       : NULL;
 }
 
 void administer_recycle(struct call *call)
@@ -78,7 +80,7 @@ void administer_scale(struct call *call)
 	struct outcome error;
 	if (!call_read_params(call, table, 2, 2, params))
 		return;
-	struct pool *pool = call_find_pool(call, params[0]);
+	struct pool *pool = call_find_pool(call, params[0], ACCESS_ADMINISTER);
 	if (!pool)
 		return;
 	struct counts counts = {pool->min, pool->max};
@@ -139,7 +141,7 @@ void administer_drain(struct call *call)
 	struct outcome error;
 	if (!call_read_params(call, table, 1, 2, params))
 		return;
-	struct pool *pool = call_find_pool(call, params[0]);
+	struct pool *pool = call_find_pool(call, params[0], ACCESS_ADMINISTER);
 	if (!pool)
 		return;
 	log_order(call, pool, "draining");
@@ -166,6 +168,11 @@ void administer_kill(struct call *call)
 		problem_set(&problem, "no worker has the pid %llu; the method workers lists them",
 			    (unsigned long long)pid);
 		call_answer_problem(call, &problem);
+		return;
+	}
+	if (!(pool_rights(worker->pool, call->session) & ACCESS_ADMINISTER)) {
+		call_answer_error(
+			call, error_denied_in_pool(worker->pool->spec->name, ACCESS_ADMINISTER));
 		return;
 	}
 	log_info("pool %s: worker %llu is killed, as uid %u asked", worker->pool->spec->name,

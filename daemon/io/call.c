@@ -75,22 +75,23 @@ uint64_t call_until(const struct call *call, struct procpool_value seconds_value
 	return call->server->now_us + (uint64_t)(seconds * 1e6);
 }
 
-struct job *call_find_job(struct call *call, struct procpool_value value)
+struct job *call_find_job(struct call *call, struct procpool_value value, enum access_right right)
 {
 	uint64_t id = 0;
 	struct outcome error;
 	procpool_value_uint(value, &id);
-	struct job *job = core_find_job(call->core, call->session, id, &error);
+	struct job *job = core_find_job(call->core, call->session, id, right, &error);
 	if (!job)
 		call_answer_error(call, error);
 	return job;
 }
 
-struct pool *call_find_pool(struct call *call, struct procpool_value value)
+struct pool *call_find_pool(struct call *call, struct procpool_value value, unsigned rights)
 {
-	struct slice name = call_text(value);
-	struct pool *pool = core_find_pool(call->core, call->session, name.data, name.size);
+	struct outcome error;
+	struct pool *pool =
+		core_need_pool(call->core, call->session, call_text(value), rights, &error);
 	if (!pool)
-		call_answer_error(call, error_no_such_pool(name));
+		call_answer_error(call, error);
 	return pool;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/access.h"
 #include "core/outcome.h"
 #include "proto/params.h"
 
@@ -54,6 +55,7 @@ struct slice call_text(struct procpool_value value);
  */
 uint64_t call_until(const struct call *call, struct procpool_value seconds);
 
-/* The job named by a value of type PARAM_JOB, the pool by one of PARAM_STRING. */
-struct job *call_find_job(struct call *call, struct procpool_value value);
-struct pool *call_find_pool(struct call *call, struct procpool_value value);
+/* The job named by a value of type PARAM_JOB, to which the session has that right
+ * (core_find_job()); the pool named by one of PARAM_STRING, in which it has one of these. */
+struct job *call_find_job(struct call *call, struct procpool_value value, enum access_right right);
+struct pool *call_find_pool(struct call *call, struct procpool_value value, unsigned rights);

@@ -384,13 +384,3 @@ int listener_accept(struct listener *listener, int *ret_fd)
 	*ret_fd = fd;
 	return status;
 }
-
-int listener_peer(int fd, struct ucred *ret)
-{
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return -errno;
-	*ret = peer;
-	return 0;
-}

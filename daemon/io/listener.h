@@ -76,7 +76,3 @@ int listener_place(const struct listener *listener, char **ret);
 
 /* Gets the reserve descriptor back. False: there is still none. */
 bool listener_refill(struct listener *listener);
-
-/* Who connected, as of the moment of connecting. Trust the uid, never the pid. 0 or a negative
- * errno. */
-int listener_peer(int fd, struct ucred *ret);

@@ -6,7 +6,9 @@
 #include <time.h>
 
 #include "core/string_list.h"
+#include "io/rights.h"
 #include "io/server.h"
+#include "proto/reply.h"
 
 static void write_key_string(struct procpool_writer *w, const char *key, const char *text)
 {
@@ -47,9 +49,9 @@ void observe_pools(const struct server *server, const struct session *session,
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
 		const struct outcome *failure =
 			pool->failure.value.size > 0 ? &pool->failure : &pool->refusal;
-		if (!pool_is_visible(pool, session))
+		if (!pool_rights(pool, session))
 			continue;
-		procpool_write_map(w, 17);
+		procpool_write_map(w, 18);
 		write_key_string(w, "name", pool->spec->name);
 		write_key_uint(w, "workers", pool->ready_count);
 		write_key_uint(w, "waiting", pool->waiting);
@@ -72,7 +74,7 @@ void observe_pools(const struct server *server, const struct session *session,
 		write_key_uint(w, "generation", pool->generation);
 		procpool_write_string(w, "stale");
 		procpool_write_bool(w, pool_is_stale(pool));
-		write_key_uint(w, "uid", server->core.own_uid);
+		write_key_uint(w, "uid", pool->code->user ? pool->code->uid : server->core.own_uid);
 		procpool_write_string(w, "pickle");
 		procpool_write_bool(w, pool->spec->pickle && pool->code->pickle);
 		procpool_write_string(w, "session");
@@ -80,6 +82,8 @@ void observe_pools(const struct server *server, const struct session *session,
 			procpool_write_uint(w, pool->owner->id);
 		else
 			procpool_write_nil(w);
+		procpool_write_string(w, "rights");
+		rights_write(w, pool_rights(pool, session));
 		count++;
 	}
 	procpool_write_count(w, place, count);
@@ -116,7 +120,7 @@ void observe_workers(const struct server *server, const struct session *session,
 	size_t place = procpool_write_open_array(w);
 	uint32_t count = 0;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
-		if (!pool_is_visible(pool, session))
+		if (!(pool_rights(pool, session) & ACCESS_OBSERVE))
 			continue;
 		TAILQ_FOREACH (worker, &pool->workers, in_pool) {
 			write_worker(worker, w);
@@ -145,7 +149,7 @@ void observe_functions(const struct server *server, const struct session *sessio
 		return;
 	}
 	TAILQ_FOREACH (pool, &server->core.pools, in_core)
-		if (only ? pool == only : pool_is_visible(pool, session))
+		if (only ? pool == only : pool_rights(pool, session) != 0)
 			for (const struct function *f = pool->functions.by_name; f; f = f->hh.next)
 				functions[count++] = f;
 	qsort(functions, count, sizeof(const struct function *), by_name);
@@ -219,11 +223,44 @@ static pid_t worker_of(const struct job *job)
 	return 0;
 }
 
-void observe_job(const struct job *job, struct procpool_writer *w)
+/* The job that called it, if the session may know of that; or 0. */
+static uint64_t visible_parent(struct core *core, const struct session *session,
+			       const struct job *job)
+{
+	uint64_t parent = nesting_parent(job);
+	if (parent == 0 || session->user == job->session->user)
+		return parent;
+	const struct job *calling = job_table_find(&core->jobs, parent);
+	return calling && (session_job_rights(session, calling) & ACCESS_OBSERVE) ? parent : 0;
+}
+
+/* What a task told of its progress, for those who may know results. */
+static void write_progress(struct procpool_writer *w, const struct job *job, bool all)
+{
+	procpool_write_string(w, "progress");
+	if (all && job->extra && job->extra->progress)
+		procpool_write_value(w, span_value(span_of_blob(job->extra->progress)));
+	else
+		procpool_write_nil(w);
+}
+
+/* The same: what functions said, and what their processes wrote, may be anything. */
+static void write_error(struct procpool_writer *w, const struct job *job, bool all)
+{
+	procpool_write_string(w, "error");
+	if (all)
+		procpool_write_value(w, span_value(job->outcome.value));
+	else
+		error_begin(w, job->outcome.code, "told to its user, and to who may administer", 0);
+}
+
+void observe_job(struct core *core, const struct session *session, const struct job *job,
+		 struct procpool_writer *w)
 {
 	pid_t pid = worker_of(job);
+	bool all = session_job_rights(session, job) & ACCESS_ADMINISTER;
 	bool failed = job_ended(job) && job->outcome.code != ERR_NONE;
-	uint64_t parent = nesting_parent(job);
+	uint64_t parent = visible_parent(core, session, job);
 	procpool_write_map(w, 15 + failed + (parent != 0));
 	write_key_uint(w, "job", job->id);
 	write_key_string(w, "pool", job->function->pool->spec->name);
@@ -231,7 +268,7 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 	write_key_string(w, "kind", job->map ? "map" : "apply");
 	write_key_string(w, "state", job_state_name(job->state));
 	write_key_uint(w, "uid", job->session->user->uid);
-	write_key_string(w, "client", job->session->client);
+	write_key_string(w, "client", all ? job->session->client : NULL);
 	write_key_time(w, "since", job->since_us);
 	write_key_time(w, "submitted", job->submitted_us);
 	write_key_uint(w, "attempt", job_attempt(job));
@@ -242,19 +279,13 @@ void observe_job(const struct job *job, struct procpool_writer *w)
 		procpool_write_nil(w);
 	write_key_uint(w, "tasks", job->whole.count);
 	write_key_uint(w, "finished", job->finished);
-	procpool_write_string(w, "progress");
-	if (job->extra && job->extra->progress)
-		procpool_write_value(w, span_value(span_of_blob(job->extra->progress)));
-	else
-		procpool_write_nil(w);
+	write_progress(w, job, all);
 	procpool_write_string(w, "detached");
 	procpool_write_bool(w, job->detached);
 	if (parent != 0)
 		write_key_uint(w, "parent", parent);
-	if (failed) {
-		procpool_write_string(w, "error");
-		procpool_write_value(w, span_value(job->outcome.value));
-	}
+	if (failed)
+		write_error(w, job, all);
 }
 
 static bool matches(const struct job *job, const struct observe_jobs_filter *filter)
@@ -275,10 +306,10 @@ void observe_jobs(struct server *server, const struct session *session,
 	uint32_t count = 0;
 	struct job *job;
 	while (count < filter->limit && (job = job_table_next(&server->core.jobs, id, &id))) {
-		if (!session_sees(session, job) || (job_ended(job) && !job->kept) ||
-		    !matches(job, filter))
+		if (!(session_job_rights(session, job) & ACCESS_OBSERVE) ||
+		    (job_ended(job) && !job->kept) || !matches(job, filter))
 			continue;
-		observe_job(job, w);
+		observe_job(&server->core, session, job, w);
 		count++;
 	}
 	procpool_write_count(w, place, count);

@@ -7,6 +7,7 @@
 
 #include "procpool/value.h"
 
+struct core;
 struct job;
 struct pool;
 struct server;
@@ -21,7 +22,10 @@ void observe_workers(const struct server *server, const struct session *session,
 void observe_functions(const struct server *server, const struct session *session,
 		       const struct pool *pool, struct procpool_writer *w);
 void observe_stats(const struct server *server, struct procpool_writer *w);
-void observe_job(const struct job *job, struct procpool_writer *w);
+/* A job that the session may know of: what only its user and administrators may know is left out
+ * for others. */
+void observe_job(struct core *core, const struct session *session, const struct job *job,
+		 struct procpool_writer *w);
 
 /* Which jobs, by ascending id. */
 struct observe_jobs_filter {

@@ -8,6 +8,7 @@
 
 #include "core/container.h"
 #include "core/core.h"
+#include "io/admission.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include "io/requests.h"
@@ -464,36 +465,27 @@ static void on_stall_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- life ---- */
 
-void peer_refuse(int fd, const char *limit)
-{
-	struct output output;
-	output_init(&output);
-	struct procpool_writer *w = output_writer(&output);
-	push_begin(w, "error", 1);
-	error_begin(w, ERR_BUSY, "no more connections: try again when some have ended",
-		    limit ? 1 : 0);
-	if (limit) {
-		procpool_write_string(w, "limit");
-		procpool_write_string(w, limit);
-	}
-	output_flush(&output, fd, OUTPUT_BUDGET);
-	output_fini(&output);
-	close(fd);
-}
-
 void peer_accept(struct server *server, int fd)
 {
-	struct ucred cred;
+	struct identity identity;
 	const char *limit = NULL;
-	struct peer *peer = NULL;
-	struct session *session = NULL;
-	if (listener_peer(fd, &cred) == 0)
-		peer = calloc(1, sizeof(*peer));
-	if (peer)
-		session = core_session_open(&server->core, cred.uid, peer, &limit);
+	if (admission_identify(fd, &identity) < 0) {
+		admission_refuse_busy(fd, NULL);
+		return;
+	}
+	if (!core_admits(&server->core, &identity)) {
+		strangers_note(&server->strangers, identity.uid, server->now_us);
+		identity_fini(&identity);
+		admission_refuse_stranger(fd);
+		return;
+	}
+	struct peer *peer = calloc(1, sizeof(*peer));
+	struct session *session =
+		peer ? core_session_open(&server->core, &identity, peer, &limit) : NULL;
 	if (!session) {
+		identity_fini(&identity);
 		free(peer);
-		peer_refuse(fd, limit);
+		admission_refuse_busy(fd, limit);
 		return;
 	}
 	peer->server = server;

@@ -47,12 +47,8 @@ struct peer {
 	TAILQ_ENTRY(peer) in_ended;
 };
 
-/* Serves a connection (taken over, whatever happens). */
+/* Serves a connection (taken over, whatever happens), or says why it is not served. */
 void peer_accept(struct server *server, int fd);
-
-/* Tells a connection why it is not served (limit: the name of the limit that forbids it, or NULL),
- * and closes it. */
-void peer_refuse(int fd, const char *limit);
 
 /* Ends the session and frees it. */
 void peer_destroy(struct peer *peer);

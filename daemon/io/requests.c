@@ -13,6 +13,7 @@
 #include "io/observe.h"
 #include "io/peer.h"
 #include "io/pool_requests.h"
+#include "io/rights.h"
 #include "io/server.h"
 #include "proto/options.h"
 #include "proto/request.h"
@@ -127,7 +128,7 @@ static void handle_wait(struct call *call)
 	struct procpool_value params[2];
 	if (!call_read_params(call, table, 1, 2, params))
 		return;
-	struct job *job = call_find_job(call, params[0]);
+	struct job *job = call_find_job(call, params[0], ACCESS_ADMINISTER);
 	if (job)
 		wait_for(call, job, call_until(call, params[1]));
 }
@@ -138,7 +139,7 @@ static void handle_result(struct call *call)
 	struct procpool_value params[1];
 	if (!call_read_params(call, table, 1, 1, params))
 		return;
-	struct job *job = call_find_job(call, params[0]);
+	struct job *job = call_find_job(call, params[0], ACCESS_ADMINISTER);
 	if (job)
 		wait_for(call, job, 0);
 }
@@ -151,7 +152,7 @@ static struct job *find_cancelled(struct call *call, struct procpool_value what)
 	struct procpool_value values[1];
 	if (procpool_value_type(what) != PROCPOOL_MAP)
 		return call_read_params(call, job_table, 1, 1, values)
-			       ? call_find_job(call, values[0])
+			       ? call_find_job(call, values[0], ACCESS_ADMINISTER)
 			       : NULL;
 	int64_t msgid;
 	struct problem problem;
@@ -201,10 +202,10 @@ static void handle_job(struct call *call)
 	struct procpool_value params[1];
 	if (!call_read_params(call, table, 1, 1, params))
 		return;
-	struct job *job = call_find_job(call, params[0]);
+	struct job *job = call_find_job(call, params[0], ACCESS_OBSERVE);
 	if (!job)
 		return;
-	observe_job(job, call_begin_answer(call));
+	observe_job(call->core, call->session, job, call_begin_answer(call));
 	peer_written(call->peer);
 }
 
@@ -279,9 +280,9 @@ static bool read_what(struct call *call, struct job **ret_job, struct pool **ret
 		return false;
 	}
 	if (values[0].size > 0)
-		return (*ret_job = call_find_job(call, values[0]));
+		return (*ret_job = call_find_job(call, values[0], ACCESS_OBSERVE));
 	if (values[1].size > 0)
-		return (*ret_pool = call_find_pool(call, values[1]));
+		return (*ret_pool = call_find_pool(call, values[1], ACCESS_ALL));
 	return true;
 }
 
@@ -346,7 +347,7 @@ static void handle_hello(struct call *call)
 		return;
 	const struct limits *limits = &call->core->limits;
 	struct procpool_writer *w = call_begin_answer(call);
-	procpool_write_map(w, 5);
+	procpool_write_map(w, 6);
 	procpool_write_string(w, "server");
 	procpool_write_string(w, "procpoold");
 	procpool_write_string(w, "version");
@@ -355,6 +356,8 @@ static void handle_hello(struct call *call)
 	procpool_write_uint(w, PROTOCOL_VERSION);
 	procpool_write_string(w, "session");
 	procpool_write_uint(w, call->session->id);
+	procpool_write_string(w, "rights");
+	rights_write(w, session_rights(call->session));
 	procpool_write_string(w, "limits");
 #define X(name, value, text) +1
 	procpool_write_map(w, PROTO_LIMITS(X));
@@ -400,7 +403,7 @@ static void handle_functions(struct call *call)
 	if (!call_read_params(call, table, 0, 1, params) ||
 	    !call_read_map(call, params[0], "key", keys, 1, values))
 		return;
-	if (values[0].size > 0 && !(pool = call_find_pool(call, values[0])))
+	if (values[0].size > 0 && !(pool = call_find_pool(call, values[0], ACCESS_ALL)))
 		return;
 	observe_functions(call->server, call->session, pool, call_begin_answer(call));
 	peer_written(call->peer);
@@ -414,57 +417,33 @@ static void handle_stats(struct call *call)
 	peer_written(call->peer);
 }
 
-/* What a peer must be allowed to call a method. Nobody has RIGHT_NONE, so that a method whose
- * right was forgotten is denied. */
-enum right {
-	RIGHT_NONE,
-	RIGHT_CALL,       /* functions, and what has become of own jobs */
-	RIGHT_OBSERVE,    /* what there is */
-	RIGHT_OPEN,       /* pools of its own, in which it runs any program */
-	RIGHT_ADMINISTER, /* pools that are not its own */
-};
-
-static bool has_right(const struct session *session, enum right right)
-{
-	switch (right) {
-	case RIGHT_CALL:
-	case RIGHT_OBSERVE:
-		return true;
-	case RIGHT_OPEN:
-	case RIGHT_ADMINISTER:
-		return session->sees_all;
-	case RIGHT_NONE:
-		break;
-	}
-	return false;
-}
-
+/* rights: one of which is needed to call it (io/rights.h). */
 static const struct {
 	const char *name;
-	enum right right;
+	unsigned rights;
 	void (*handle)(struct call *call);
 } methods[] = {
 	{"apply", RIGHT_CALL, handle_apply},
 	{"apply_async", RIGHT_CALL, handle_apply_async},
 	{"map", RIGHT_CALL, handle_map},
 	{"map_async", RIGHT_CALL, handle_map_async},
-	{"wait", RIGHT_CALL, handle_wait},
-	{"result", RIGHT_CALL, handle_result},
-	{"cancel", RIGHT_CALL, handle_cancel},
-	{"job", RIGHT_CALL, handle_job},
-	{"jobs", RIGHT_CALL, handle_jobs},
-	{"subscribe", RIGHT_OBSERVE, handle_subscribe},
-	{"unsubscribe", RIGHT_OBSERVE, handle_unsubscribe},
-	{"hello", RIGHT_OBSERVE, handle_hello},
-	{"ping", RIGHT_OBSERVE, handle_ping},
-	{"pools", RIGHT_OBSERVE, handle_pools},
+	{"wait", RIGHT_CALL | RIGHT_ADMINISTER, handle_wait},
+	{"result", RIGHT_CALL | RIGHT_ADMINISTER, handle_result},
+	{"cancel", RIGHT_CALL | RIGHT_ADMINISTER, handle_cancel},
+	{"job", RIGHT_CALL | RIGHT_OBSERVE, handle_job},
+	{"jobs", RIGHT_CALL | RIGHT_OBSERVE, handle_jobs},
+	{"subscribe", RIGHT_CALL | RIGHT_OBSERVE, handle_subscribe},
+	{"unsubscribe", RIGHT_CALL | RIGHT_OBSERVE, handle_unsubscribe},
+	{"hello", RIGHT_ANY, handle_hello},
+	{"ping", RIGHT_ANY, handle_ping},
+	{"pools", RIGHT_ANY, handle_pools},
 	{"workers", RIGHT_OBSERVE, handle_workers},
-	{"functions", RIGHT_OBSERVE, handle_functions},
+	{"functions", RIGHT_ANY, handle_functions},
 	{"stats", RIGHT_OBSERVE, handle_stats},
 	{"open", RIGHT_OPEN, pool_handle_open},
-	{"close", RIGHT_CALL, pool_handle_close},
-	{"join", RIGHT_CALL, pool_handle_join},
-	{"terminate", RIGHT_CALL, pool_handle_terminate},
+	{"close", RIGHT_OPEN, pool_handle_close},
+	{"join", RIGHT_OPEN, pool_handle_join},
+	{"terminate", RIGHT_OPEN, pool_handle_terminate},
 	{"recycle", RIGHT_ADMINISTER, administer_recycle},
 	{"scale", RIGHT_ADMINISTER, administer_scale},
 	{"pause", RIGHT_ADMINISTER, administer_pause},
@@ -472,14 +451,6 @@ static const struct {
 	{"drain", RIGHT_ADMINISTER, administer_drain},
 	{"kill", RIGHT_ADMINISTER, administer_kill},
 };
-
-static struct outcome denied(const char *method)
-{
-	return error_outcome(ERR_DENIED,
-			     "%s is for the administrator: root, or the user that the daemon runs "
-			     "as; ask them",
-			     method);
-}
 
 void requests_handle(struct peer *peer, const struct request *request, struct blob *blob)
 {
@@ -495,10 +466,10 @@ void requests_handle(struct peer *peer, const struct request *request, struct bl
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (!slice_is(request->method, methods[i].name))
 			continue;
-		if (has_right(peer->session, methods[i].right))
+		if (rights_of(call.core, call.session) & methods[i].rights)
 			methods[i].handle(&call);
 		else
-			call_answer_error(&call, denied(methods[i].name));
+			call_answer_error(&call, rights_denied(methods[i].name, methods[i].rights));
 		return;
 	}
 	call_answer_error(&call, error_outcome(ERR_UNKNOWN_METHOD, "there is no method %s",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/container.h"
+#include "io/admission.h"
 #include "io/channel.h"
 #include "io/cpu_count.h"
 #include "io/creator.h"
@@ -124,7 +125,7 @@ static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 			break;
 		case LISTENER_FULL:
 			log_warning("no descriptor is left for a connection; refusing it");
-			peer_refuse(fd, NULL);
+			admission_refuse_busy(fd, NULL);
 			listener_refill(&door->listener);
 			break;
 		case LISTENER_BLOCKED:
@@ -444,6 +445,14 @@ static void prepare_cgroup(struct server *server)
 static int add_pools(struct server *server)
 {
 	const struct config *config = server->config;
+	/* Where nobody was named, whoever can reach the socket. */
+	const struct access everyone = {.call = {.given = true, .everyone = true}};
+	const struct access *access = config->access.call.given ? &config->access : &everyone;
+	int r = core_set_access(&server->core, access);
+	for (size_t i = 0; r == 0 && i < config->pool_count; i++)
+		r = access_complete(&config->pools[i]->access, access);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < config->pool_count; i++)
 		if (!core_add_pool(&server->core, config->pools[i], server->now_us))
 			return -ENOMEM;

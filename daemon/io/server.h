@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 
 #include "core/core.h"
+#include "io/admission.h"
 #include "io/cgroup.h"
 #include "io/config.h"
 #include "io/input.h"
@@ -51,6 +52,7 @@ struct server {
 	uint64_t turn;   /* its number */
 	uint64_t started_us;
 	uint64_t notifications; /* received from clients, and ignored */
+	struct strangers strangers;
 
 	struct door doors[LISTENER_PASSED_MAX];
 	size_t door_count;

@@ -286,7 +286,7 @@ static void test_without_a_page_the_whole_message_has_begun(void **state)
 static bool is_kept(struct fixture *f, uint64_t id)
 {
 	struct outcome error = {0};
-	struct job *job = core_find_job(&f->world->core, f->session, id, &error);
+	struct job *job = core_find_job(&f->world->core, f->session, id, ACCESS_ADMINISTER, &error);
 	outcome_fini(&error);
 	return job;
 }

@@ -249,7 +249,8 @@ static struct job *any_job(struct life *life, struct session *session, uint64_t 
 	uint64_t newest = life->first_id + life->job_count - 1;
 	uint64_t back = below(life, life->job_count < 20 ? life->job_count : 20);
 	struct outcome error = {0};
-	struct job *job = core_find_job(&life->world->core, session, newest - back, &error);
+	struct job *job = core_find_job(&life->world->core, session, newest - back,
+					ACCESS_ADMINISTER, &error);
 	outcome_fini(&error);
 	*ret_id = newest - back;
 	return job;

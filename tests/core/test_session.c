@@ -107,10 +107,11 @@ static void test_job_is_seen_by_its_user_and_by_those_who_see_all(void **state)
 	world_job(world, world_open(world, 100), id);
 	world_job(world, world_open(world, 0), id);
 	world_job(world, world_open(world, world->core.own_uid), id);
-	assert_null(core_find_job(&world->core, world_open(world, 101), id, &error));
+	assert_null(
+		core_find_job(&world->core, world_open(world, 101), id, ACCESS_OBSERVE, &error));
 	assert_int_equal(error.code, ERR_NO_SUCH_JOB);
 	outcome_fini(&error);
-	assert_null(core_find_job(&world->core, owner, id + 1, &error));
+	assert_null(core_find_job(&world->core, owner, id + 1, ACCESS_OBSERVE, &error));
 	outcome_fini(&error);
 }
 

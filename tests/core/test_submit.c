@@ -165,10 +165,11 @@ static void test_connections_are_limited(void **state)
 	const char *limit;
 	world_open(world, 100);
 	world_open(world, 100);
-	assert_null(core_session_open(&world->core, 100, NULL, &limit));
+	struct identity busy = {.uid = 100}, other = {.uid = 102};
+	assert_null(core_session_open(&world->core, &busy, NULL, &limit));
 	assert_string_equal(limit, "connections_user");
 	struct session *last = world_open(world, 101);
-	assert_null(core_session_open(&world->core, 102, NULL, &limit));
+	assert_null(core_session_open(&world->core, &other, NULL, &limit));
 	assert_string_equal(limit, "connections");
 	world_close(world, last);
 	world_open(world, 102);

@@ -687,6 +687,24 @@ static void test_who_asks_too_often_at_once_is_refused_and_nothing_changes(void 
 	end(&f);
 }
 
+static void test_changed_lists_count_at_once(void **state)
+{
+	(void)state;
+	struct fixture f = begin();
+	struct session *user = world_open(f.world, 100);
+	struct pool_spec *spec = spec_of("a", "x", 2);
+	access_list_add_user(&spec->access.observe, 100);
+	assert_int_equal(pool_rights(find(&f, "a"), user), 0);
+	uint32_t msgid = UPDATE(&f, spec, spec_of("b", "x", 2));
+	check_done(&f, msgid, "a", "", "");
+	assert_int_equal(pool_rights(find(&f, "a"), user), ACCESS_OBSERVE);
+	assert_int_equal(pool_rights(find(&f, "b"), user), 0);
+	msgid = UPDATE(&f, spec_of("a", "x", 2), spec_of("b", "x", 2));
+	check_done(&f, msgid, "a", "", "");
+	assert_int_equal(pool_rights(find(&f, "a"), user), 0);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -716,6 +734,7 @@ int main(void)
 		cmocka_unit_test(test_pools_of_sessions_are_left_alone),
 		cmocka_unit_test(test_update_goes_on_without_who_asked_for_it),
 		cmocka_unit_test(test_who_asks_too_often_at_once_is_refused_and_nothing_changes),
+		cmocka_unit_test(test_changed_lists_count_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,7 @@ struct pool *world_add_pool(struct world *world, const char *name, unsigned work
 struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
 			       const char *const *functions)
 {
+	spec->access.call.everyone |= !spec->access.call.given;
 	struct pool *pool = core_add_pool(&world->core, spec, world->now_us);
 	assert_non_null(pool);
 	world_play(world, pool, kind, functions);
@@ -135,9 +136,11 @@ static struct fake_peer *peer_of(struct session *session)
 struct session *world_open(struct world *world, uid_t uid)
 {
 	struct fake_peer *peer = calloc(1, sizeof(*peer));
+	struct identity identity = {.uid = uid};
 	const char *limit;
 	assert_non_null(peer);
-	peer->session = core_session_open(&world->core, uid, (struct peer *)(void *)peer, &limit);
+	peer->session =
+		core_session_open(&world->core, &identity, (struct peer *)(void *)peer, &limit);
 	assert_non_null(peer->session);
 	TAILQ_INSERT_TAIL(&world->peers, peer, next);
 	return peer->session;
@@ -240,7 +243,7 @@ uint64_t world_submit(struct world *world, struct session *session, struct call 
 struct job *world_job(struct world *world, struct session *session, uint64_t id)
 {
 	struct outcome error = {0};
-	struct job *job = core_find_job(&world->core, session, id, &error);
+	struct job *job = core_find_job(&world->core, session, id, ACCESS_ADMINISTER, &error);
 	outcome_fini(&error);
 	assert_non_null(job);
 	return job;

@@ -111,7 +111,7 @@ enum fake_kind {
 };
 struct pool *world_add_pool(struct world *world, const char *name, unsigned workers,
 			    enum fake_kind kind, const char *const *functions);
-/* One of that spec, taken over. */
+/* One of that spec, taken over. Everybody may call where it does not say who may. */
 struct pool *world_add_pool_of(struct world *world, struct pool_spec *spec, enum fake_kind kind,
 			       const char *const *functions);
 

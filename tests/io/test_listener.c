@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "io/admission.h"
 #include "io/listener.h"
 
 struct fixture {
@@ -281,7 +282,7 @@ static void test_connections_are_accepted_with_their_user(void **state)
 {
 	struct fixture *f = *state;
 	struct listener listener;
-	struct ucred peer;
+	struct identity peer;
 	int fd;
 	bind_well(&listener, f->path);
 	assert_int_equal(listener_accept(&listener, &fd), LISTENER_BLOCKED);
@@ -289,9 +290,9 @@ static void test_connections_are_accepted_with_their_user(void **state)
 	assert_int_equal(listener_accept(&listener, &fd), LISTENER_ACCEPTED);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
-	assert_int_equal(listener_peer(fd, &peer), 0);
+	assert_int_equal(admission_identify(fd, &peer), 0);
 	assert_int_equal(peer.uid, geteuid());
-	assert_int_equal(peer.pid, getpid());
+	identity_fini(&peer);
 	assert_int_equal(listener_accept(&listener, &fd), LISTENER_BLOCKED);
 	close(fd);
 	close(client);
