@@ -66,7 +66,7 @@ int access_list_add_group(struct access_list *list, gid_t gid)
 	return add(&list->groups, &list->group_count, gid);
 }
 
-static void list_fini(struct access_list *list)
+void access_list_fini(struct access_list *list)
 {
 	free(list->users);
 	free(list->groups);
@@ -75,9 +75,9 @@ static void list_fini(struct access_list *list)
 
 void access_fini(struct access *access)
 {
-	list_fini(&access->call);
-	list_fini(&access->observe);
-	list_fini(&access->administer);
+	access_list_fini(&access->call);
+	access_list_fini(&access->observe);
+	access_list_fini(&access->administer);
 }
 
 static int list_complete(struct access_list *list, const struct access_list *other)
@@ -85,7 +85,7 @@ static int list_complete(struct access_list *list, const struct access_list *oth
 	int r = 0;
 	if (list->given)
 		return 0;
-	list_fini(list);
+	access_list_fini(list);
 	list->given = other->given;
 	list->everyone = other->everyone;
 	for (size_t i = 0; r == 0 && i < other->user_count; i++)

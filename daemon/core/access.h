@@ -50,6 +50,8 @@ void identity_fini(struct identity *identity);
 /* 0 or -ENOMEM. */
 int access_list_add_user(struct access_list *list, uid_t uid);
 int access_list_add_group(struct access_list *list, gid_t gid);
+/* Nobody is in it, and it was not given. */
+void access_list_fini(struct access_list *list);
 
 void access_fini(struct access *access);
 

@@ -6,33 +6,29 @@
  *
  *	socket = "/run/procpool/procpoold.sock"
  *	workers = 4
- *	log_level = "info"
- *	grace_seconds = 10
  *	limits { message_bytes = 64M  jobs_user = 1000 }
+ *	access { call = {"@images"} }
  *	pool "images" {
  *		modules = {"codec", "/opt/lib/resize.so"}
  *		workers = 2
- *		runtime = {"/usr/bin/python3", "-m", "procpool.worker"}
- *		initializer = "codec.setup"
- *		initargs = {"fast"}
  *	}
  *
- * An unknown key, a repeated pool and a value out of range is an error that names file and line and
- * says what to write instead. The fixed limits (depth, value_depth) cannot be set.
- *
- * Adding a key touches: the table in config.c or config_pool.c, its range in config_value.c, the
- * struct here or that of pools (core/pool_spec.h), procpoold.8.scd, tests/io/test_config.c.
+ * Anything that is unknown, out of range or contradicts itself is an error that names file and line
+ * and says what to write instead. config_key.h has the keys, and how to add one.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/access.h"
 #include "core/pool_spec.h"
 #include "io/log.h"
 #include "proto/limit_table.h"
 
 #define CONFIG_GRACE_SECONDS 10
+
+struct config_place;
 
 struct config {
 	char *socket;     /* NULL: the default place */
@@ -44,6 +40,10 @@ struct config {
 	uint64_t slow_us;         /* of each pool that does not say; 0: none */
 	struct pool_spec **pools; /* a reference to each */
 	size_t pool_count;
+
+	char **files;                /* that it was read from; never NULL once read; owned */
+	struct config_place *places; /* what was said where (config_place.h) */
+	size_t place_count;
 };
 
 /*
@@ -87,13 +87,12 @@ int config_read(const struct config_source *source, struct config *ret, char **r
  * such place, or no memory. */
 char *config_directory(const struct config_source *source);
 
-/* Reads one file over what the config has: 0 or as config_read(), but that without memory the
- * config may have got a part of it. */
-int config_load(struct config *config, const char *path, char **ret_error);
-
 /* Adds a pool, with a copy of the name and of the modules. Returns it, borrowed; NULL without
  * memory. */
 struct pool_spec *config_add_pool(struct config *config, const char *name, char *const *modules);
 
 /* The pool of that name, or NULL. */
 struct pool_spec *config_find_pool(const struct config *config, const char *name);
+
+/* Notes that a file was read. 0 or -ENOMEM. */
+int config_add_file(struct config *config, const char *path);

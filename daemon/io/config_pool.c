@@ -4,282 +4,231 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "core/pool_spec.h"
 #include "core/string_list.h"
+#include "io/config.h"
+#include "io/config_errors.h"
+#include "io/config_file.h"
+#include "io/config_place.h"
+#include "io/config_text.h"
 #include "io/config_value.h"
 #include "proto/limit_table.h"
 
 /* What pools opened by sessions are named (PROTOCOL.md, "open"). */
 #define SESSIONS_PREFIX "session-"
 
-cfg_opt_t *config_pool_options(void)
+/* ---- kinds of values ---- */
+
+/* One that follows from the interpreter is not said again. */
+static bool print_runtime(const struct config_key *key, const void *base, FILE *stream)
 {
-#define NUMBER(name)  CFG_INT_CB(name, CONFIG_NOT_SET, CFGF_NONE, config_set_number)
-#define SECONDS(name) CFG_FLOAT_CB(name, -1, CFGF_NONE, config_set_seconds)
-	static cfg_opt_t options[] = {
-		CFG_STR_LIST("modules", NULL, CFGF_NONE),
-		NUMBER("workers"),
-		CFG_STR_LIST("runtime", NULL, CFGF_NONE),
-		CFG_STR("interpreter", NULL, CFGF_NONE),
-		CFG_STR("initializer", NULL, CFGF_NONE),
-		CFG_STR_LIST("initargs", NULL, CFGF_NONE),
-		CFG_STR("preload", NULL, CFGF_NONE),
-		CFG_BOOL("pickle", cfg_false, CFGF_NONE),
-		NUMBER("workers_min"),
-		NUMBER("workers_max"),
-		SECONDS("idle_seconds"),
-		NUMBER("extra_workers"),
-		NUMBER("max_tasks"),
-		NUMBER("max_rss"),
-		NUMBER("memory"),
-		SECONDS("stop_seconds"),
-		CFG_STR("cwd", NULL, CFGF_NONE),
-		CFG_STR_LIST("environment", NULL, CFGF_NONE),
-		CFG_INT_CB("umask", CONFIG_NOT_SET, CFGF_NONE, config_set_mode),
-		NUMBER("nice"),
-		CFG_INT_LIST_CB("affinity", NULL, CFGF_NONE, config_set_number),
-		NUMBER("cpu_seconds"),
-		NUMBER("open_files"),
-		NUMBER("core_bytes"),
-		CFG_END(),
-	};
-#undef NUMBER
-#undef SECONDS
-	return options;
+	const struct pool_spec *spec = base;
+	return !spec->interpreter && config_print_strings(key, base, stream);
 }
 
-static bool is_set(cfg_t *section, const char *key)
+const struct config_type config_runtime = {CFGT_STR, true, config_parse_string, config_take_strings,
+					   print_runtime};
+
+/* The arguments of the initializer: an array of strings. */
+static int take_initargs(const struct config_key *key, void *base, cfg_opt_t *opt)
 {
-	return cfg_getint(section, key) != CONFIG_NOT_SET;
+	struct span *span = config_field(key, base);
+	struct procpool_writer w;
+	procpool_writer_init(&w);
+	procpool_write_array(&w, cfg_opt_size(opt));
+	for (unsigned i = 0; i < cfg_opt_size(opt); i++)
+		procpool_write_string(&w, cfg_opt_getnstr(opt, i));
+	struct blob *blob = w.error ? NULL : blob_copy(w.data, w.size);
+	procpool_writer_fini(&w);
+	if (!blob)
+		return -ENOMEM;
+	blob_unref(span->blob);
+	*span = span_of_blob(blob);
+	return 0;
 }
 
-/* ---- checks of one key ---- */
-
-static int check_absolute(cfg_t *section, cfg_opt_t *opt)
+static bool print_initargs(const struct config_key *key, const void *base, FILE *stream)
 {
-	const char *path = cfg_opt_getstr(opt);
-	if (path[0] == '/')
-		return 0;
-	cfg_error(section, "%s is '%s', and must be an absolute path", opt->name, path);
-	return -1;
-}
-
-static int check_preload(cfg_t *section, cfg_opt_t *opt)
-{
-	const char *preload = cfg_opt_getstr(opt);
-	if (strcmp(preload, "auto") == 0 || strcmp(preload, "always") == 0)
-		return 0;
-	cfg_error(section, "preload is '%s', and must be auto or always", preload);
-	return -1;
-}
-
-/* The variable that was just read. */
-static int check_variable(cfg_t *section, cfg_opt_t *opt)
-{
-	if (cfg_opt_size(opt) == 0)
-		return 0;
-	unsigned last = cfg_opt_size(opt) - 1;
-	const char *variable = cfg_opt_getnstr(opt, last);
-	const char *end = strchr(variable, '=');
-	if (!end || end == variable) {
-		cfg_error(section,
-			  "environment has '%s', and must have strings like \"NAME=value\"",
-			  variable);
-		return -1;
+	const struct span *span = config_const_field(key, base);
+	size_t count = span->size > 0 ? procpool_value_count(span_value(*span)) : 0;
+	for (size_t i = 0; i < count; i++) {
+		const char *text;
+		size_t size;
+		char *copy = NULL;
+		if (procpool_value_string(procpool_value_at(span_value(*span), i), &text, &size))
+			copy = strndup(text, size);
+		config_print_separator(stream, i);
+		config_print_quoted(stream, copy ? copy : "");
+		free(copy);
 	}
-	size_t name_size = (size_t)(end - variable);
-	for (unsigned i = 0; i < last; i++) {
-		if (strncmp(cfg_opt_getnstr(opt, i), variable, name_size + 1) == 0) {
-			cfg_error(section, "environment has %.*s twice: remove one", (int)name_size,
-				  variable);
-			return -1;
-		}
-	}
-	if (last < PROCESS_VARIABLES_MAX)
-		return 0;
-	cfg_error(section, "environment has more than %d variables", PROCESS_VARIABLES_MAX);
-	return -1;
+	fputs(count > 0 ? "}" : "{}", stream);
+	return true;
 }
 
-/* ---- checks of what goes together ---- */
+const struct config_type config_initargs = {CFGT_STR, true, config_parse_string, take_initargs,
+					    print_initargs};
 
-static int check_name(cfg_t *section, const char *name)
+static int parse_preload(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
+{
+	bool always = strcmp(value, "always") == 0;
+	if (!always && strcmp(value, "auto") != 0)
+		cfg_error(section, "%s is '%s', and must be auto or always", opt->name, value);
+	*(int *)result = always;
+	return 0;
+}
+
+static int take_preload(const struct config_key *key, void *base, cfg_opt_t *opt)
+{
+	*(bool *)config_field(key, base) = cfg_opt_getnbool(opt, 0);
+	return 0;
+}
+
+static bool print_preload(const struct config_key *key, const void *base, FILE *stream)
+{
+	return fputs(*(const bool *)config_const_field(key, base) ? "always" : "auto", stream) >= 0;
+}
+
+const struct config_type config_preload = {CFGT_BOOL, false, parse_preload, take_preload,
+					   print_preload};
+
+/* Whether a pool that is settled always keeps as many workers. */
+static bool is_constant(const void *base)
+{
+	const struct pool_spec *spec = base;
+	return spec->workers_min == spec->workers_max;
+}
+
+static bool print_constant(const struct config_key *key, const void *base, FILE *stream)
+{
+	return is_constant(base) && config_print_count(key, base, stream);
+}
+
+static bool print_range(const struct config_key *key, const void *base, FILE *stream)
+{
+	return !is_constant(base) && config_print_count(key, base, stream);
+}
+
+static bool print_idle(const struct config_key *key, const void *base, FILE *stream)
+{
+	return !is_constant(base) && config_print_seconds(key, base, stream);
+}
+
+const struct config_type config_workers = {CFGT_INT, false, config_parse_number, config_take_count,
+					   print_constant};
+const struct config_type config_workers_range = {CFGT_INT, false, config_parse_number,
+						 config_take_count, print_range};
+const struct config_type config_idle = {CFGT_FLOAT, false, config_parse_seconds,
+					config_take_seconds, print_idle};
+
+/* ---- what contradicts itself ---- */
+
+/* A pool that is looked at. */
+struct candidate {
+	cfg_t *section;
+	int ordinal;
+	const struct config_text *text;
+	struct config_errors *errors;
+};
+
+static bool is_said(const struct candidate *pool, const char *key)
+{
+	return cfg_getopt(pool->section, key)->flags & CFGF_MODIFIED;
+}
+
+/* A complaint, in the line of a key; "": that of the section. */
+#define COMPLAIN(pool, key, ...)                                                                   \
+	config_errors_add((pool)->errors, (pool)->text->path,                                      \
+			  config_text_line((pool)->text, (pool)->ordinal, "", key), __VA_ARGS__)
+
+static void check_name(const struct candidate *pool, const char *name)
 {
 	size_t size = strlen(name);
 	for (const char *c = name; *c; c++)
 		if ((unsigned char)*c <= ' ' || *c == 0x7f)
 			size = 0;
-	if (size == 0 || size > LIMITS_DEFAULT.name_bytes) {
-		cfg_error(section,
-			  "'%s' cannot be the name of a pool: use 1 to %d characters, none of them "
-			  "a space",
-			  name, (int)LIMITS_DEFAULT.name_bytes);
-		return -1;
-	}
-	if (strncmp(name, SESSIONS_PREFIX, strlen(SESSIONS_PREFIX)) == 0) {
-		cfg_error(section,
-			  "'%s' cannot be the name of a pool: names with " SESSIONS_PREFIX
-			  " are those of pools that clients open",
-			  name);
-		return -1;
-	}
-	return 0;
+	if (size == 0 || size > LIMITS_DEFAULT.name_bytes)
+		COMPLAIN(pool, "",
+			 "'%s' cannot be the name of a pool: use 1 to %d characters, none of them "
+			 "a space",
+			 name, (int)LIMITS_DEFAULT.name_bytes);
+	else if (strncmp(name, SESSIONS_PREFIX, strlen(SESSIONS_PREFIX)) == 0)
+		COMPLAIN(pool, "",
+			 "'%s' cannot be the name of a pool: names with " SESSIONS_PREFIX
+			 " are those of pools that clients open",
+			 name);
 }
 
-static int check_workers(cfg_t *section, cfg_t *pool)
+static void check_workers(const struct candidate *pool, const char *name)
 {
-	bool min = is_set(pool, "workers_min"), max = is_set(pool, "workers_max");
-	if (is_set(pool, "workers") && (min || max)) {
-		cfg_error(section,
-			  "the pool '%s' has workers and %s: say either how many it always keeps "
-			  "(workers) or at least and at most (workers_min, workers_max)",
-			  cfg_title(pool), min ? "workers_min" : "workers_max");
-		return -1;
-	}
-	if (min && max && cfg_getint(pool, "workers_min") > cfg_getint(pool, "workers_max")) {
-		cfg_error(section,
-			  "the pool '%s' has a workers_min of %ld and a workers_max of %ld: the "
-			  "first must not be larger",
-			  cfg_title(pool), cfg_getint(pool, "workers_min"),
-			  cfg_getint(pool, "workers_max"));
-		return -1;
-	}
-	if (cfg_getfloat(pool, "idle_seconds") >= 0 && !min && !max) {
-		cfg_error(section,
-			  "the pool '%s' has idle_seconds, and always keeps the same number of "
-			  "workers: say workers_max, or remove it",
-			  cfg_title(pool));
-		return -1;
-	}
-	return 0;
+	bool min = is_said(pool, "workers_min"), max = is_said(pool, "workers_max");
+	const char *other = min ? "workers_min" : "workers_max";
+	if (is_said(pool, "workers") && (min || max))
+		COMPLAIN(pool, other,
+			 "the pool '%s' has workers and %s: say either how many it always keeps "
+			 "(workers) or at least and at most (workers_min, workers_max)",
+			 name, other);
+	else if (min && max &&
+		 cfg_getint(pool->section, "workers_min") >
+			 cfg_getint(pool->section, "workers_max"))
+		COMPLAIN(pool, "workers_min",
+			 "the pool '%s' has a workers_min of %ld and a workers_max of %ld: the "
+			 "first must not be larger",
+			 name, cfg_getint(pool->section, "workers_min"),
+			 cfg_getint(pool->section, "workers_max"));
+	if (is_said(pool, "idle_seconds") && !min && !max)
+		COMPLAIN(pool, "idle_seconds",
+			 "the pool '%s' has idle_seconds, and always keeps the same number of "
+			 "workers: say workers_max, or remove it",
+			 name);
 }
 
 /* What its workers run. */
-static int check_code(cfg_t *section, cfg_t *pool)
+static void check_code(const struct candidate *pool, const char *name)
 {
-	const char *name = cfg_title(pool);
-	bool runtime = cfg_size(pool, "runtime") > 0, python = cfg_getstr(pool, "interpreter");
-	if (runtime && python) {
-		cfg_error(section,
-			  "the pool '%s' has runtime and interpreter, which stands for the runtime "
-			  "of that Python: remove one",
-			  name);
-		return -1;
-	}
+	bool runtime = cfg_size(pool->section, "runtime") > 0;
+	bool python = is_said(pool, "interpreter"), pickle = cfg_getbool(pool->section, "pickle");
+	if (runtime && python)
+		COMPLAIN(pool, "interpreter",
+			 "the pool '%s' has runtime and interpreter, which stands for the runtime "
+			 "of that Python: remove one",
+			 name);
 	/* A Python that takes pickles can be brought what it is to do. */
-	bool brought = python && cfg_getbool(pool, "pickle");
-	if (cfg_size(pool, "modules") == 0 && !runtime && !brought) {
-		cfg_error(section,
-			  "the pool '%s' has nothing to serve: say modules = {\"name\", ...}",
-			  name);
-		return -1;
-	}
-	if (cfg_getbool(pool, "pickle") && !runtime && !python) {
-		cfg_error(section,
-			  "the pool '%s' has pickle, which the native runtime does not take: name "
-			  "another runtime, or remove it",
-			  name);
-		return -1;
-	}
-	return 0;
+	if (cfg_size(pool->section, "modules") == 0 && !runtime && !(python && pickle))
+		COMPLAIN(pool, is_said(pool, "modules") ? "modules" : "",
+			 "the pool '%s' has nothing to serve: say modules = {\"name\", ...}", name);
+	else if (pickle && !runtime && !python)
+		COMPLAIN(pool, "pickle",
+			 "the pool '%s' has pickle, which the native runtime does not take: name "
+			 "another runtime, or remove it",
+			 name);
 }
 
-/* The pool that was just read. */
-static int check_pool(cfg_t *section, cfg_opt_t *opt)
+static void check_new(const struct candidate *pool, const struct config *config, const char *name)
 {
-	cfg_t *pool = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
-	const char *name = cfg_title(pool);
-	if (check_name(section, name) < 0)
-		return -1;
-	return check_code(section, pool) < 0 ? -1 : check_workers(section, pool);
+	const struct pool_spec *other = config_find_pool(config, name);
+	if (other)
+		COMPLAIN(pool, "", "the pool '%s' is in %s, too: a pool can be in one place only",
+			 name, config_place_of_pool(config, other));
 }
 
-void config_pool_add_checks(cfg_t *file)
+void config_pool_check(const struct config *config, cfg_t *section, int ordinal,
+		       const struct config_text *text, struct config_errors *errors)
 {
-	static const char *const never_empty[] = {"pool|modules", "pool|runtime",
-						  "pool|interpreter", "pool|initializer"};
-	for (size_t i = 0; i < sizeof(never_empty) / sizeof(*never_empty); i++)
-		cfg_set_validate_func(file, never_empty[i], config_check_not_empty);
-	cfg_set_validate_func(file, "pool|cwd", check_absolute);
-	cfg_set_validate_func(file, "pool|preload", check_preload);
-	cfg_set_validate_func(file, "pool|environment", check_variable);
-	cfg_set_validate_func(file, "pool", check_pool);
+	const struct candidate pool = {section, ordinal, text, errors};
+	const char *name = cfg_title(section);
+	check_name(&pool, name);
+	check_new(&pool, config, name);
+	check_code(&pool, name);
+	check_workers(&pool, name);
 }
 
-/* ---- from what was parsed to what is kept ---- */
+/* ---- what becomes of it ---- */
 
-static uint64_t number(cfg_t *section, const char *key)
-{
-	return is_set(section, key) ? (uint64_t)cfg_getint(section, key) : 0;
-}
-
-static void take_seconds(uint64_t *us, cfg_t *section, const char *key)
-{
-	double seconds = cfg_getfloat(section, key);
-	if (seconds >= 0)
-		*us = (uint64_t)(seconds * 1e6);
-}
-
-static void take_policies(struct pool_spec *spec, cfg_t *section)
-{
-	spec->workers = (unsigned)number(section, "workers");
-	spec->workers_min = (unsigned)number(section, "workers_min");
-	spec->workers_max = (unsigned)number(section, "workers_max");
-	spec->extra_workers = (unsigned)number(section, "extra_workers");
-	spec->max_tasks = number(section, "max_tasks");
-	spec->max_rss_bytes = number(section, "max_rss");
-	spec->memory_bytes = number(section, "memory");
-	take_seconds(&spec->idle_us, section, "idle_seconds");
-	take_seconds(&spec->stop_us, section, "stop_seconds");
-}
-
-static void take_limit(struct process_settings *settings, int resource, cfg_t *section,
-		       const char *key)
-{
-	if (is_set(section, key))
-		process_settings_set_limit(settings, resource, number(section, key),
-					   number(section, key));
-}
-
-static int take_settings(struct process_settings *settings, cfg_t *section)
-{
-	settings->has_umask = is_set(section, "umask");
-	settings->umask = (unsigned)number(section, "umask");
-	settings->nice = is_set(section, "nice") ? (int)cfg_getint(section, "nice") : 0;
-	for (unsigned i = 0; i < cfg_size(section, "affinity"); i++)
-		process_settings_add_cpu(settings, (unsigned)cfg_getnint(section, "affinity", i));
-	take_limit(settings, RLIMIT_CPU, section, "cpu_seconds");
-	take_limit(settings, RLIMIT_NOFILE, section, "open_files");
-	take_limit(settings, RLIMIT_CORE, section, "core_bytes");
-	if (cfg_size(section, "environment") > 0 &&
-	    config_take_list(&settings->environment, section, "environment") < 0)
-		return -ENOMEM;
-	return config_take_string(&settings->cwd, section, "cwd");
-}
-
-/* The arguments of the initializer: an array of strings. */
-static int take_initargs(struct pool_spec *spec, cfg_t *section)
-{
-	struct procpool_writer w;
-	unsigned count = cfg_size(section, "initargs");
-	procpool_writer_init(&w);
-	procpool_write_array(&w, count);
-	for (unsigned i = 0; i < count; i++)
-		procpool_write_string(&w, cfg_getnstr(section, "initargs", i));
-	struct blob *blob = w.error ? NULL : blob_copy(w.data, w.size);
-	procpool_writer_fini(&w);
-	if (!blob)
-		return -ENOMEM;
-	spec->initargs = span_of_blob(blob);
-	return 0;
-}
-
-static int take_runtime(struct pool_spec *spec, cfg_t *section)
+static int take_runtime(struct pool_spec *spec)
 {
 	if (!spec->interpreter)
-		return config_take_list(&spec->runtime, section, "runtime");
+		return 0;
 	char program[] = "-m", package[] = "procpool.worker";
 	char **runtime =
 		string_list_copy((char *const[]){spec->interpreter, program, package, NULL});
@@ -290,20 +239,18 @@ static int take_runtime(struct pool_spec *spec, cfg_t *section)
 	return 0;
 }
 
-int config_pool_take(struct pool_spec *spec, cfg_t *section)
+int config_pool_take(struct config *config, cfg_t *section, int ordinal,
+		     const struct config_text *text)
 {
-	const char *preload = cfg_getstr(section, "preload");
-	spec->pickle = cfg_getbool(section, "pickle");
-	spec->preload_always = preload && strcmp(preload, "always") == 0;
-	take_policies(spec, section);
-	int r = config_take_list(&spec->modules, section, "modules");
+	struct pool_spec *spec = config_add_pool(config, cfg_title(section), NULL);
+	int r = spec ? config_place_add(config, spec, NULL, text->path,
+					config_text_line(text, ordinal, "", ""))
+		     : -ENOMEM;
+	struct config_part part = {config, spec, ordinal, text};
 	if (r == 0)
-		r = config_take_string(&spec->interpreter, section, "interpreter");
+		r = config_take_section(&part, &config_pool_keys, section, spec);
 	if (r == 0)
-		r = take_runtime(spec, section);
-	if (r == 0)
-		r = config_take_string(&spec->initializer, section, "initializer");
-	if (r == 0)
-		r = take_settings(&spec->process, section);
-	return r < 0 ? r : take_initargs(spec, section);
+		r = config_take_section(&part, &config_access_keys, cfg_getsec(section, "access"),
+					&spec->access);
+	return r < 0 ? r : take_runtime(spec);
 }

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* The pools of the configuration: their keys, what contradicts itself, and what becomes of them. */
+/* The pools of the configuration: kinds of values that only they have, what contradicts itself, and
+ * what becomes of a section. */
 #pragma once
 
-#include <confuse.h>
+#include "io/config_key.h"
 
-struct pool_spec;
+struct config;
+struct config_errors;
+struct config_text;
 
-/* The keys of a pool's section, for cfg_init(), which copies them. */
-cfg_opt_t *config_pool_options(void);
+extern const struct config_type config_runtime;       /* a list of a program and its arguments */
+extern const struct config_type config_initargs;      /* a struct span */
+extern const struct config_type config_preload;       /* a bool: always */
+extern const struct config_type config_workers;       /* of a pool that always keeps as many */
+extern const struct config_type config_workers_range; /* of one that does not */
+extern const struct config_type config_idle;          /* of the latter, microseconds */
 
-/* Adds the checks of these keys; for a file whose option `pool` they are. */
-void config_pool_add_checks(cfg_t *file);
+/* Complains of what contradicts itself in the pool of a section, the how manieth of its file (from
+ * 0), or of another of that name in the configuration. */
+void config_pool_check(const struct config *config, cfg_t *section, int ordinal,
+		       const struct config_text *text, struct config_errors *errors);
 
-/* Fills in the pool from its section. 0 or -ENOMEM. */
-int config_pool_take(struct pool_spec *spec, cfg_t *section);
+/* Takes a pool that was checked into the configuration. 0 or -ENOMEM. */
+int config_pool_take(struct config *config, cfg_t *section, int ordinal,
+		     const struct config_text *text);

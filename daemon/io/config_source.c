@@ -2,15 +2,18 @@
 /* What the settings are read from, in which order, and what follows when all of it is known. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/string_list.h"
 #include "io/config.h"
+#include "io/config_access.h"
+#include "io/config_errors.h"
+#include "io/config_file.h"
+#include "io/config_place.h"
 #include "io/cpu_count.h"
 
 #define SYSTEM_DIRECTORY "/etc/procpool"
@@ -19,17 +22,6 @@
 #define PARTS_DIRECTORY  "conf.d"
 #define PARTS_SUFFIX     ".conf"
 #define DEFAULT_POOL     "default"
-
-__attribute__((format(printf, 3, 4))) static int fail(int code, char **ret_error,
-						      const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	if (vasprintf(ret_error, format, args) < 0)
-		*ret_error = NULL;
-	va_end(args);
-	return code;
-}
 
 /* NULL without memory. */
 static char *join(const char *directory, const char *name)
@@ -78,120 +70,173 @@ static int in_bytes_order(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* A part is looked for by whoever lists the directory: what waits for a writer is not read. */
-static int load_part(struct config *config, const char *path, char **ret_error)
+/* Nobody named it, so that nobody writes to a pipe of this name. */
+static int load_part(struct config *config, const char *path, struct config_errors *errors)
 {
 	struct stat status;
-	if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode))
-		return fail(-EINVAL, ret_error,
-			    "cannot read the configuration %s: it is a pipe, not a file", path);
-	return config_load(config, path, ret_error);
+	if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) {
+		config_errors_add(errors, NULL, 0,
+				  "cannot read the configuration %s: it is a pipe, not a file",
+				  path);
+		return -EINVAL;
+	}
+	return config_file_load(config, path, errors);
 }
 
-static int load_parts(struct config *config, const char *directory, char **ret_error)
+/* All are read, so that all complaints are heard: the first is returned. */
+static int load_parts(struct config *config, const char *directory, struct config_errors *errors)
 {
 	struct dirent **entries;
-	int count = scandir(directory, &entries, is_part, in_bytes_order), r = 0;
+	int count = scandir(directory, &entries, is_part, in_bytes_order), first = 0;
 	if (count < 0) {
-		if (errno == ENOENT)
+		int code = -errno;
+		if (code == -ENOENT)
 			return 0;
-		return fail(-errno, ret_error, "cannot read the configuration %s: %s", directory,
-			    strerror(errno));
+		config_errors_add(errors, NULL, 0, "cannot read the configuration %s: %s",
+				  directory, strerror(-code));
+		return code;
 	}
 	for (int i = 0; i < count; i++) {
-		char *path = r == 0 ? join(directory, entries[i]->d_name) : NULL;
-		if (path)
-			r = load_part(config, path, ret_error);
-		else if (r == 0)
-			r = -ENOMEM;
+		char *path = join(directory, entries[i]->d_name);
+		int r = path ? load_part(config, path, errors) : -ENOMEM;
+		if (first == 0)
+			first = r;
 		free(path);
 		free(entries[i]);
 	}
 	free(entries);
-	return r;
+	return first;
 }
 
-static int load_directory(struct config *config, const char *directory, char **ret_error)
+static int load_directory(struct config *config, const char *directory,
+			  struct config_errors *errors)
 {
 	char *path = join(directory, MAIN_FILE), *parts = join(directory, PARTS_DIRECTORY);
-	int r = path && parts ? 0 : -ENOMEM;
+	int first = path && parts ? 0 : -ENOMEM, r = first;
 	/* Only its absence is fine: one that cannot be read is not. */
 	if (r == 0 && (access(path, F_OK) == 0 || errno != ENOENT))
-		r = load_part(config, path, ret_error);
+		first = load_part(config, path, errors);
 	if (r == 0)
-		r = load_parts(config, parts, ret_error);
+		r = load_parts(config, parts, errors);
 	free(path);
 	free(parts);
-	return r;
+	return first < 0 ? first : r;
 }
 
-static int load_files(const struct config_source *source, struct config *config, char **ret_error)
+static int load_files(struct config *config, const struct config_source *source,
+		      struct config_errors *errors)
 {
 	char *directory = config_directory(source);
 	int r = 0;
 	if (directory)
-		r = load_directory(config, directory, ret_error);
+		r = load_directory(config, directory, errors);
 	else if (source->path)
-		r = config_load(config, source->path, ret_error);
+		r = config_file_load(config, source->path, errors);
 	free(directory);
 	return r;
 }
 
 /* ---- what follows ---- */
 
-static int take_line(const struct config_source *source, struct config *config)
+static int note(struct config *config, const char *key, const char *option)
 {
-	if (source->has_log_level)
-		config->log_level = source->log_level;
-	if (source->workers)
-		config->workers = source->workers;
-	const char *socket = source->socket;
-	if (!socket && !config->socket && source->is_system)
-		socket = SYSTEM_SOCKET;
-	if (!socket)
-		return 0;
-	free(config->socket);
-	config->socket = strdup(socket);
-	return config->socket ? 0 : -ENOMEM;
+	return config_place_add(config, NULL, config_key_find(&config_daemon_keys, key), option, 0);
 }
 
-/* The pools follow from modules and settings that are complete. */
-static int settle_pools(const struct config_source *source, struct config *config, char **ret_error)
+static int take_socket(struct config *config, const char *path, const char *option)
+{
+	free(config->socket);
+	config->socket = strdup(path);
+	if (!config->socket)
+		return -ENOMEM;
+	return option ? note(config, "socket", option) : 0;
+}
+
+static int take_line(struct config *config, const struct config_source *source)
+{
+	int r = 0;
+	if (source->has_log_level) {
+		config->log_level = source->log_level;
+		r = note(config, "log_level", "--log-level");
+	}
+	if (r == 0 && source->workers) {
+		config->workers = source->workers;
+		r = note(config, "workers", "--workers");
+	}
+	if (r == 0 && source->socket)
+		r = take_socket(config, source->socket, "--socket");
+	else if (r == 0 && !config->socket && source->is_system)
+		r = take_socket(config, SYSTEM_SOCKET, NULL);
+	return r;
+}
+
+/* The pool of what the command line names, or of demo where nothing is. */
+static int add_default_pool(struct config *config, const struct config_source *source,
+			    struct config_errors *errors)
 {
 	static char *demo[] = {"demo", NULL};
 	bool no_demo = source->no_demo || source->is_system || source->is_private;
 	char **modules = source->modules;
 	if (!modules && config->pool_count == 0 && !no_demo)
 		modules = demo;
-	if (modules && config_find_pool(config, DEFAULT_POOL))
-		return fail(-EINVAL, ret_error,
-			    "--module makes the pool '" DEFAULT_POOL
-			    "', and the configuration has one of that name, too: name the module "
-			    "there");
-	if (modules && !config_add_pool(config, DEFAULT_POOL, modules))
+	if (!modules)
+		return 0;
+	const struct pool_spec *other = config_find_pool(config, DEFAULT_POOL);
+	if (other) {
+		config_errors_add(errors, config_place_of_pool(config, other), 0,
+				  "the pool '" DEFAULT_POOL
+				  "' is that of --module, too: name the module here");
+		return -EINVAL;
+	}
+	struct pool_spec *pool = config_add_pool(config, DEFAULT_POOL, modules);
+	if (!pool)
 		return -ENOMEM;
-	for (size_t i = 0; i < config->pool_count; i++)
-		pool_spec_settle(config->pools[i], config->workers);
-	return 0;
+	return source->modules ? config_place_add(config, pool, NULL, "--module", 0) : 0;
+}
+
+/* What was not said of a pool and is the daemon's to say. */
+static void inherit(const struct config *config, struct pool_spec *pool)
+{
+	if (!config_place_find(config, pool, config_key_find(&config_pool_keys, "slow_seconds")))
+		pool->slow_us = config->slow_us;
+	pool_spec_settle(pool, config->workers);
+}
+
+/* The pools follow from modules and settings that are complete. */
+static int settle(struct config *config, const struct config_source *source,
+		  struct config_errors *errors)
+{
+	int r = take_line(config, source);
+	if (config->workers == 0)
+		config->workers = cpu_count() + 1;
+	if (r == 0)
+		r = add_default_pool(config, source, errors);
+	for (size_t i = 0; r == 0 && i < config->pool_count; i++)
+		inherit(config, config->pools[i]);
+	if (r == 0)
+		r = config_settle_access(config, source);
+	if (r == 0)
+		r = config_settle_users(config, source, errors);
+	return r == 0 && errors->count > 0 ? -EINVAL : r;
 }
 
 int config_read(const struct config_source *source, struct config *ret, char **ret_error)
 {
+	struct config_errors errors = {0};
 	struct config config;
-	*ret_error = NULL;
 	config_init(&config);
+	config.files = string_list_copy(NULL);
+	int r = config.files ? 0 : -ENOMEM;
 	if (source->is_private)
 		config.log_level = LOG_LEVEL_WARNING;
-	int r = load_files(source, &config, ret_error);
 	if (r == 0)
-		r = take_line(source, &config);
-	if (config.workers == 0)
-		config.workers = cpu_count() + 1;
+		r = load_files(&config, source, &errors);
 	if (r == 0)
-		r = settle_pools(source, &config, ret_error);
+		r = settle(&config, source, &errors);
 	if (r < 0)
 		config_fini(&config);
 	else
 		*ret = config;
+	*ret_error = errors.text;
 	return r;
 }

@@ -3,26 +3,20 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/pool_spec.h"
 #include "core/string_list.h"
+#include "io/log.h"
 
-#define NUMBER_MAX        (1L << 53) /* what every reader of MessagePack or JSON can hold */
-#define GRACE_SECONDS_MAX 86400L
-#define SECONDS_MAX       1000000000L /* as microseconds they still have to be counted */
-#define FILES_MIN         16          /* without which no runtime could begin */
-#define FILES_MAX         (1L << 30)
-#define MEMORY_MIN        (1L << 20)
-#define MODE_MAX          0777
+/* ---- whole numbers ---- */
 
-/* A whole number, with K, M or G for powers of 1024. False: it is none, or too large. */
+static const char units[] = "KMG"; /* powers of 1024 */
+
+/* False: it is none, or too large. */
 static bool parse_number(const char *text, long *ret)
 {
-	static const char units[] = "KMG";
 	char *end;
 	errno = 0;
 	long n = strtol(text, &end, 10);
@@ -32,127 +26,200 @@ static bool parse_number(const char *text, long *ret)
 	if (*end && (!unit || end[1] != '\0'))
 		return false;
 	for (const char *u = units; unit && u <= unit; u++) {
-		if (n > NUMBER_MAX / 1024)
+		if (n > CONFIG_NUMBER_MAX / 1024)
 			return false;
 		n *= 1024;
 	}
 	*ret = n;
-	return n <= NUMBER_MAX;
+	return n <= CONFIG_NUMBER_MAX;
 }
 
-struct range {
-	const char *name;
-	long min, max;
-};
-
-/* What is not named here is at least 1. */
-static struct range range_of(const char *name)
+int config_parse_number(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
 {
-	static const struct range ranges[] = {
-		{"workers", 1, POOL_WORKERS_MAX},
-		{"workers_min", 1, POOL_WORKERS_MAX},
-		{"workers_max", 1, POOL_WORKERS_MAX},
-		{"extra_workers", 0, POOL_WORKERS_MAX},
-		{"nice", -20, 19},
-		{"affinity", 0, PROCESS_CPUS_MAX - 1},
-		{"cpu_seconds", 1, SECONDS_MAX},
-		{"open_files", FILES_MIN, FILES_MAX},
-		{"core_bytes", 0, NUMBER_MAX},
-		{"memory", MEMORY_MIN, NUMBER_MAX},
-		{"max_rss", MEMORY_MIN, NUMBER_MAX},
-		{"grace_seconds", 0, GRACE_SECONDS_MAX},
-		{"message_bytes", 4096, UINT32_MAX},
-		{"name_bytes", 16, UINT16_MAX},
-		{"retained_bytes_user", 0, NUMBER_MAX},
-		{"retained_bytes_session", 0, NUMBER_MAX},
-		{"retained_seconds", 0, SECONDS_MAX},
-		{"frame_seconds", 1, SECONDS_MAX},
-		{"stall_seconds", 1, SECONDS_MAX},
-	};
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
-		if (strcmp(ranges[i].name, name) == 0)
-			return ranges[i];
-	return (struct range){name, 1, NUMBER_MAX};
-}
-
-int config_set_number(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
-{
-	struct range range = range_of(opt->name);
+	const struct config_key *key = config_key_of(section, opt);
 	long n;
-	if (!parse_number(value, &n) || n < range.min || n > range.max) {
+	if (!parse_number(value, &n) || n < key->min || n > key->max) {
 		cfg_error(section,
 			  "%s is '%s', and must be a whole number from %ld to %ld (K, M and G may "
 			  "follow: 64M)",
-			  opt->name, value, range.min, range.max);
-		return -1;
+			  opt->name, value, key->min, key->max);
+		n = key->min;
 	}
 	*(long *)result = n;
 	return 0;
 }
 
-int config_set_seconds(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
+int config_take_count(const struct config_key *key, void *base, cfg_opt_t *opt)
+{
+	*(unsigned *)config_field(key, base) = (unsigned)cfg_opt_getnint(opt, 0);
+	return 0;
+}
+
+bool config_print_count(const struct config_key *key, const void *base, FILE *stream)
+{
+	return fprintf(stream, "%u", *(const unsigned *)config_const_field(key, base)) > 0;
+}
+
+static int take_integer(const struct config_key *key, void *base, cfg_opt_t *opt)
+{
+	*(int *)config_field(key, base) = (int)cfg_opt_getnint(opt, 0);
+	return 0;
+}
+
+static bool print_integer(const struct config_key *key, const void *base, FILE *stream)
+{
+	return fprintf(stream, "%d", *(const int *)config_const_field(key, base)) > 0;
+}
+
+static int take_number(const struct config_key *key, void *base, cfg_opt_t *opt)
+{
+	*(uint64_t *)config_field(key, base) = (uint64_t)cfg_opt_getnint(opt, 0);
+	return 0;
+}
+
+static bool print_number(const struct config_key *key, const void *base, FILE *stream)
+{
+	uint64_t n = *(const uint64_t *)config_const_field(key, base);
+	if (n == 0 && key->unset)
+		return false;
+	return fprintf(stream, "%llu", (unsigned long long)n) > 0;
+}
+
+static void print_with_unit(FILE *stream, uint64_t n)
+{
+	const char *unit = units;
+	while (n > 0 && n % 1024 == 0 && *unit) {
+		n /= 1024;
+		unit++;
+	}
+	fprintf(stream, "%llu%.*s", (unsigned long long)n, unit > units, unit - (unit > units));
+}
+
+static bool print_bytes(const struct config_key *key, const void *base, FILE *stream)
+{
+	uint64_t n = *(const uint64_t *)config_const_field(key, base);
+	if (n == 0 && key->unset)
+		return false;
+	print_with_unit(stream, n);
+	return true;
+}
+
+static int refuse_fixed(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
+{
+	(void)value;
+	cfg_error(section, "%s is fixed and cannot be set: remove this line", opt->name);
+	*(long *)result = 0;
+	return 0;
+}
+
+static int take_nothing(const struct config_key *key, void *base, cfg_opt_t *opt)
+{
+	(void)key, (void)base, (void)opt;
+	return 0;
+}
+
+static bool print_nothing(const struct config_key *key, const void *base, FILE *stream)
+{
+	(void)key, (void)base, (void)stream;
+	return false;
+}
+
+/* clang-format off */
+const struct config_type config_count   = {CFGT_INT, false, config_parse_number,
+					   config_take_count, config_print_count};
+const struct config_type config_integer = {CFGT_INT, false, config_parse_number,
+					   take_integer, print_integer};
+const struct config_type config_number  = {CFGT_INT, false, config_parse_number,
+					   take_number, print_number};
+const struct config_type config_bytes   = {CFGT_INT, false, config_parse_number,
+					   take_number, print_bytes};
+const struct config_type config_fixed   = {CFGT_INT, false, refuse_fixed,
+					   take_nothing, print_nothing};
+/* clang-format on */
+
+/* ---- seconds ---- */
+
+int config_parse_seconds(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
 {
 	char *end;
 	double seconds = strtod(value, &end);
 	/* Neither signs nor exponents, hexadecimals, infinities or what is no number. */
 	if (value[0] == '\0' || value[strspn(value, "0123456789.")] != '\0' || *end != '\0' ||
-	    seconds > (double)SECONDS_MAX) {
+	    seconds > (double)CONFIG_SECONDS_MAX) {
 		cfg_error(section, "%s is '%s', and must be a number from 0 to %ld, such as 0.5",
-			  opt->name, value, SECONDS_MAX);
-		return -1;
+			  opt->name, value, CONFIG_SECONDS_MAX);
+		seconds = 0;
 	}
 	*(double *)result = seconds;
 	return 0;
 }
 
-int config_set_mode(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
+int config_take_seconds(const struct config_key *key, void *base, cfg_opt_t *opt)
 {
-	char *end;
-	long mode = strtol(value, &end, 8);
-	if (!isdigit((unsigned char)value[0]) || *end != '\0' || mode > MODE_MAX) {
-		cfg_error(section, "%s is '%s', and must be an octal number from 000 to %o",
-			  opt->name, value, MODE_MAX);
-		return -1;
-	}
-	*(long *)result = mode;
+	*(uint64_t *)config_field(key, base) = (uint64_t)(cfg_opt_getnfloat(opt, 0) * 1e6 + 0.5);
 	return 0;
 }
 
-int config_check_not_empty(cfg_t *section, cfg_opt_t *opt)
+bool config_print_seconds(const struct config_key *key, const void *base, FILE *stream)
 {
-	for (unsigned i = 0; i < cfg_opt_size(opt); i++) {
-		const char *s = cfg_opt_getnstr(opt, i);
-		if (s && s[0] == '\0') {
-			cfg_error(section, "%s is empty: name something, or remove this line",
-				  opt->name);
-			return -1;
-		}
-	}
+	uint64_t us = *(const uint64_t *)config_const_field(key, base);
+	unsigned fraction = (unsigned)(us % 1000000);
+	int digits = 6;
+	fprintf(stream, "%llu", (unsigned long long)(us / 1000000));
+	for (; fraction > 0 && fraction % 10 == 0; fraction /= 10)
+		digits--;
+	if (fraction > 0)
+		fprintf(stream, ".%0*u", digits, fraction);
+	return true;
+}
+
+const struct config_type config_seconds = {CFGT_FLOAT, false, config_parse_seconds,
+					   config_take_seconds, config_print_seconds};
+
+/* ---- words ---- */
+
+static int parse_flag(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
+{
+	int flag = cfg_parse_boolean(value);
+	if (flag < 0)
+		cfg_error(section, "%s is '%s', and must be yes or no", opt->name, value);
+	*(int *)result = flag == 1;
 	return 0;
 }
 
-int config_take_list(char ***list, cfg_t *section, const char *key)
+static int take_flag(const struct config_key *key, void *base, cfg_opt_t *opt)
 {
-	unsigned count = cfg_size(section, key);
-	char **borrowed = calloc((size_t)count + 1, sizeof(*borrowed));
-	for (unsigned i = 0; borrowed && i < count; i++)
-		borrowed[i] = cfg_getnstr(section, key, i);
-	char **copy = borrowed ? string_list_copy(borrowed) : NULL;
-	free(borrowed);
-	if (!copy)
-		return -ENOMEM;
-	string_list_free(*list);
-	*list = copy;
+	*(bool *)config_field(key, base) = cfg_opt_getnbool(opt, 0);
 	return 0;
 }
 
-int config_take_string(char **string, cfg_t *section, const char *key)
+static bool print_flag(const struct config_key *key, const void *base, FILE *stream)
 {
-	const char *s = cfg_getstr(section, key);
-	char *copy = s ? strdup(s) : NULL;
-	if (s && !copy)
-		return -ENOMEM;
-	free(*string);
-	*string = copy;
+	return fputs(*(const bool *)config_const_field(key, base) ? "yes" : "no", stream) >= 0;
+}
+
+const struct config_type config_flag = {CFGT_BOOL, false, parse_flag, take_flag, print_flag};
+
+static int parse_level(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
+{
+	enum log_level level = LOG_LEVEL_INFO;
+	if (!log_level_parse(value, &level))
+		cfg_error(section, "%s is '%s', and must be error, warning, info or debug",
+			  opt->name, value);
+	*(long *)result = level;
 	return 0;
 }
+
+static int take_level(const struct config_key *key, void *base, cfg_opt_t *opt)
+{
+	*(enum log_level *)config_field(key, base) = (enum log_level)cfg_opt_getnint(opt, 0);
+	return 0;
+}
+
+static bool print_level(const struct config_key *key, const void *base, FILE *stream)
+{
+	enum log_level level = *(const enum log_level *)config_const_field(key, base);
+	return fputs(log_level_name(level), stream) >= 0;
+}
+
+const struct config_type config_level = {CFGT_INT, false, parse_level, take_level, print_level};

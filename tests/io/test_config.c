@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include "io/config.h"
+#include "io/config_errors.h"
+#include "io/config_file.h"
 
 struct fixture {
 	char path[64];
@@ -40,13 +42,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int load_path(struct fixture *f, const char *path, char **ret_error)
+{
+	struct config_errors errors = {0};
+	int r = config_file_load(&f->config, path, &errors);
+	*ret_error = errors.text;
+	return r;
+}
+
 static int load_bytes(struct fixture *f, const void *data, size_t size, char **ret_error)
 {
 	FILE *file = fopen(f->path, "w");
 	assert_int_equal(fwrite(data, 1, size, file), size);
 	fclose(file);
-	*ret_error = NULL;
-	return config_load(&f->config, f->path, ret_error);
+	return load_path(f, f->path, ret_error);
 }
 
 static void load(struct fixture *f, const char *text)
@@ -283,7 +292,7 @@ static void test_unknown_keys_are_refused_with_the_known_ones(void **state)
 	struct fixture *f = *state;
 	refuse(f, "\nworker = 3\n", 2,
 	       "no such option 'worker'; known here are socket, workers, log_level, grace_seconds, "
-	       "limits, pool");
+	       "slow_seconds, limits, access, pool");
 	refuse(f, "limits {\n jobs = 3\n}\n", 2,
 	       "no such option 'jobs'; known here are depth, value_depth, message_bytes");
 	refuse(f, "pool x {\n module = {demo}\n}\n", 2,
@@ -315,12 +324,12 @@ static void test_values_out_of_range_are_refused_with_the_range(void **state)
 static void test_pools_that_cannot_be_are_refused(void **state)
 {
 	struct fixture *f = *state;
-	refuse(f, "pool x {\n}\n", 2, "the pool 'x' has nothing to serve: say modules = {");
-	refuse(f, "pool \"\" {\n modules = {demo}\n}\n", 3, "cannot be the name of a pool");
-	refuse(f, "pool \"a b\" {\n modules = {demo}\n}\n", 3, "cannot be the name of a pool");
+	refuse(f, "\npool x {\n}\n", 2, "the pool 'x' has nothing to serve: say modules = {");
+	refuse(f, "pool \"\" {\n modules = {demo}\n}\n", 1, "cannot be the name of a pool");
+	refuse(f, "pool \"a b\" {\n modules = {demo}\n}\n", 1, "cannot be the name of a pool");
 	refuse(f, "pool x {\n modules = {\"\"}\n}\n", 2, "modules is empty");
-	refuse(f, "pool x { modules = {demo} }\npool x { modules = {demo} }\n", 2, "x");
-	refuse(f, "pool { modules = {demo} }\n", 1, "");
+	refuse(f, "\npool x { modules = {demo} }\n\npool x { modules = {demo} }\n", 4,
+	       "found duplicate title 'x': it begins in line 2, too: make it one section");
 }
 
 /* A line in a pool's section. */
@@ -366,45 +375,135 @@ static void test_settings_of_a_pool_out_of_range_are_refused(void **state)
 static void test_settings_of_a_pool_that_contradict_are_refused(void **state)
 {
 	struct fixture *f = *state;
-	refuse(f, "pool x {\n modules = {demo}\n workers = 2\n workers_max = 4\n}\n", 5,
+	refuse(f, "pool x {\n modules = {demo}\n workers = 2\n workers_max = 4\n}\n", 4,
 	       "the pool 'x' has workers and workers_max: say either");
-	refuse(f, "pool x {\n modules = {demo}\n workers = 2\n workers_min = 1\n}\n", 5,
+	refuse(f, "pool x {\n modules = {demo}\n workers = 2\n workers_min = 1\n}\n", 4,
 	       "the pool 'x' has workers and workers_min: say either");
-	refuse(f, "pool x {\n modules = {demo}\n workers_min = 3\n workers_max = 2\n}\n", 5,
+	refuse(f, "pool x {\n modules = {demo}\n workers_min = 3\n workers_max = 2\n}\n", 3,
 	       "a workers_min of 3 and a workers_max of 2: the first must not be larger");
-	refuse(f, "pool x {\n modules = {demo}\n idle_seconds = 3\n}\n", 4,
+	refuse(f, "pool x {\n modules = {demo}\n idle_seconds = 3\n}\n", 3,
 	       "say workers_max, or remove it");
-	refuse(f, "pool session-1.1 {\n modules = {demo}\n}\n", 3,
+	refuse(f, "pool session-1.1 {\n modules = {demo}\n}\n", 1,
 	       "names with session- are those of pools that clients open");
 }
 
 static void test_what_cannot_be_parsed_is_refused_with_its_line(void **state)
 {
 	struct fixture *f = *state;
-	refuse(f, "workers 3\n", 1, "");
-	refuse(f, "\n\nworkers = \n", 4, "");
-	refuse(f, "pool x {\n modules = {demo}\n", 3, "a section is not closed");
-	refuse(f, "limits {", 1, "a section is not closed");
-	refuse(f, "limits { # }", 1, "a section is not closed");
-	refuse(f, "}\n", 1, "");
-	refuse(f, "socket = \"unended\n", 2, "");
+	refuse(f, "workers 3\n", 1,
+	       "missing equal sign after option 'workers': write NAME = VALUE");
+	refuse(f, "\n\nworkers = \n", 4, "premature end of file: its last line");
+	refuse(f, "}\n", 1, "unexpected closing brace: remove it");
+	refuse(f, "pool { modules = {demo} }\n", 1, "write pool \"NAME\" {");
+	refuse(f, "workers = 3 4\n", 1, "no such option '4'");
+	refuse(f, "pool x y {}\n", 1, "missing opening brace");
+	refuse(f, "workers += 3\n", 1, "write = instead of +=");
+	refuse(f, "include(\"/etc/passwd\")\n", 1, "no such option 'include'");
+}
+
+static void test_what_does_not_end_is_refused_where_it_begins(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "\npool x {\n modules = {demo}\n\n\n", 2, "the section that begins here is not");
+	refuse(f, "pool x {\n modules = {demo}\n\npool y {\n modules = {demo}\n}\n", 1,
+	       "the section that begins here is not closed: a } is missing");
+	refuse(f, "limits {", 1, "the section that begins here");
+	refuse(f, "limits { # }", 1, "the section that begins here");
+	refuse(f, "pool x {\n access {\n", 2, "the section that begins here");
+	refuse(f, "pool x {\n modules = {demo\n workers = 3\n}\n", 2, "the list that begins here");
+	refuse(f, "pool x {\n modules = {\n", 2, "the list that begins here");
+	refuse(f, "socket = \"unended\nworkers = 3\nlog_level = \"info\"\n", 1,
+	       "a string begins here and does not end in this line");
+	refuse(f, "workers = 3\n\"\npool x { modules = {demo} }\n", 2,
+	       "a quote is missing, or one");
+	refuse(f, "workers = 3 '", 1, "a string begins here");
+	refuse(f, "workers = 3\n/* all the rest\n\n", 2, "a comment begins here and does not end");
+	refuse(f, "socket = \"${HOME\"\n", 1, "write \\${");
+}
+
+static void test_signs_without_quotes_are_not_passed_over(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "access {\n call = {*}\n}\n", 2, "* must stand in quotes: \"*\"");
+	refuse(f, "workers = +3\n", 1, "+ must stand in quotes");
+	refuse(f, "\n/**/ * \n", 2, "* must stand in quotes");
+}
+
+static void test_comments_may_stand_anywhere(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "# \" { '\n// } \"\n/* \" \n { */ workers /* * */ = # 4\n 3\n"
+		"pool /* a */ \"x\" { # }\n modules = { # the first\n \"a\", // \"b\",\n \"c\" "
+		"/**/ } }\n"
+		"socket = \"/a#b//c/*d*/\"\n");
+	assert_int_equal(f->config.workers, 3);
+	assert_string_equal(f->config.socket, "/a#b//c/*d*/");
+	const struct pool_spec *pool = config_find_pool(&f->config, "x");
+	assert_string_equal(pool->modules[0], "a");
+	assert_string_equal(pool->modules[1], "c");
+	assert_null(pool->modules[2]);
+	load(f, "grace_seconds = 3 # and no end of line");
+	assert_int_equal(f->config.grace_seconds, 3);
+}
+
+static void test_strings_may_hold_anything_that_is_escaped(void **state)
+{
+	struct fixture *f = *state;
+	setenv("PROCPOOL_TEST", "x\"}", 1);
+	load(f, "pool 'a\"{#' { modules = {\"\\x41\\n\\\"\\$\", '${PROCPOOL_TEST}', "
+		"\"${PROCPOOL_TEST}\",\n"
+		"\"\\${PROCPOOL_TEST} \", \"${PROCPOOL_TEST_NONE:-\"y\"}\", \"a\\\nb\"} }\n");
+	const struct pool_spec *pool = config_find_pool(&f->config, "a\"{#");
+	assert_non_null(pool);
+	static const char *const expected[] = {
+		"A\n\"$", "${PROCPOOL_TEST}", "x\"}", "${PROCPOOL_TEST} ", "\"y\"", "ab"};
+	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++)
+		assert_string_equal(pool->modules[i], expected[i]);
+	assert_null(pool->modules[6]);
+	unsetenv("PROCPOOL_TEST");
+}
+
+static void test_all_that_is_wrong_is_said_at_once(void **state)
+{
+	struct fixture *f = *state;
+	char *error;
+	const char text[] =
+		"workers = 0\nlog_level = loud\npool x {\n modules = {\"\"}\n nice = 99\n}\n"
+		"pool y {\n workers = 2\n workers_max = 3\n pickle = perhaps\n}\n";
+	assert_int_equal(load_bytes(f, text, strlen(text), &error), -EINVAL);
+	static const char *const reasons[] = {
+		":1: workers is '0'",
+		":2: log_level is 'loud'",
+		":4: modules is empty",
+		":5: nice is '99'",
+		":10: pickle is 'perhaps', and must be yes or no",
+		":7: the pool 'y' has nothing to serve",
+		":9: the pool 'y' has workers and",
+	};
+	const char *at = error;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+		at = strstr(at, reasons[i]);
+		if (!at)
+			fail_msg("'%s' is not in its place in\n%s", reasons[i], error);
+	}
+	free(error);
 }
 
 static void test_what_is_no_file_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	char *error = NULL;
-	assert_int_equal(config_load(&f->config, "/nonexistent/file", &error), -ENOENT);
+	assert_int_equal(load_path(f, "/nonexistent/file", &error), -ENOENT);
 	assert_string_equal(
 		error,
 		"cannot read the configuration /nonexistent/file: No such file or directory");
 	free(error);
-	assert_int_equal(config_load(&f->config, "/tmp", &error), -EISDIR);
+	assert_int_equal(load_path(f, "/tmp", &error), -EISDIR);
 	free(error);
 	assert_int_equal(load_bytes(f, "workers = 3\0", 12, &error), -EINVAL);
 	assert_non_null(strstr(error, "not a text file"));
 	free(error);
-	assert_int_equal(config_load(&f->config, "/dev/zero", &error), -EFBIG);
+	assert_int_equal(load_path(f, "/dev/zero", &error), -EFBIG);
 	free(error);
 }
 
@@ -485,6 +584,11 @@ int main(void)
 		TEST(test_values_out_of_range_are_refused_with_the_range),
 		TEST(test_pools_that_cannot_be_are_refused),
 		TEST(test_what_cannot_be_parsed_is_refused_with_its_line),
+		TEST(test_what_does_not_end_is_refused_where_it_begins),
+		TEST(test_signs_without_quotes_are_not_passed_over),
+		TEST(test_comments_may_stand_anywhere),
+		TEST(test_strings_may_hold_anything_that_is_escaped),
+		TEST(test_all_that_is_wrong_is_said_at_once),
 		TEST(test_what_is_no_file_is_refused),
 		TEST(test_the_usual_directory_follows_the_user),
 		TEST(test_the_man_page_has_every_limit_with_its_default),

@@ -80,12 +80,14 @@ static void read_all(struct fixture *f)
 		fail_msg("%s", f->error);
 }
 
-/* It is refused, and why begins with the file's name. */
+/* It is refused; the file's name is followed by that. */
 static void refuse(struct fixture *f, int code, const char *name, const char *reason)
 {
+	char text[300];
 	assert_int_equal(try_read(f), code);
-	if (!f->error || !strstr(f->error, below(f, name)) || !strstr(f->error, reason))
-		fail_msg("it says '%s' and not '%s ... %s'", f->error, f->below, reason);
+	snprintf(text, sizeof(text), "%s%s", below(f, name), reason);
+	if (!f->error || !strstr(f->error, text))
+		fail_msg("it says '%s' and not '%s'", f->error, text);
 }
 
 static void test_a_directory_without_files_is_fine(void **state)
@@ -116,6 +118,10 @@ static void test_later_files_go_over_earlier_ones(void **state)
 	assert_int_equal(f->config.pool_count, 2);
 	assert_string_equal(f->config.pools[0]->name, "a");
 	assert_string_equal(f->config.pools[1]->name, "b");
+	assert_string_equal(f->config.files[0], below(f, "procpoold.conf"));
+	assert_string_equal(f->config.files[1], below(f, "conf.d/10.conf"));
+	assert_string_equal(f->config.files[4], below(f, "conf.d/a.conf"));
+	assert_null(f->config.files[5]);
 	assert_int_equal(f->config.pools[0]->workers, 5);
 }
 
@@ -139,27 +145,41 @@ static void test_a_pool_is_in_one_file_only(void **state)
 	write_file(f, "procpoold.conf", "\npool a { modules = {demo} }\n");
 	write_file(f, "conf.d/1.conf", "pool b { modules = {demo} }\n");
 	write_file(f, "conf.d/2.conf", "\n\npool a { modules = {demo} }\n");
-	refuse(f, -EINVAL, "conf.d/2.conf", ":3: the pool 'a' is in");
+	refuse(f, -EINVAL, "conf.d/2.conf", ":3: the pool 'a' is in ");
+	assert_non_null(
+		strstr(f->error, "/procpoold.conf:2, too: a pool can be in one place only"));
+}
+
+static void test_what_is_wrong_in_one_file_hides_nothing_in_another(void **state)
+{
+	struct fixture *f = *state;
+	write_file(f, "procpoold.conf", "workers 3\n");
+	write_file(f, "conf.d/1.conf", "{\n");
+	write_file(f, "conf.d/2.conf", "\nnonsense = 3\n");
+	refuse(f, -EINVAL, "procpoold.conf", ":1: missing equal sign");
+	refuse(f, -EINVAL, "conf.d/1.conf", ":1: the section that begins here");
+	refuse(f, -EINVAL, "conf.d/2.conf", ":2: no such option 'nonsense'");
+	assert_int_equal(f->error[strlen(f->error) - 1], 'l');
 }
 
 static void test_what_cannot_be_read_is_refused_and_not_waited_for(void **state)
 {
 	struct fixture *f = *state;
 	assert_int_equal(mkfifo(below(f, "conf.d/x.conf"), 0600), 0);
-	refuse(f, -EINVAL, "conf.d/x.conf", "it is a pipe");
+	refuse(f, -EINVAL, "conf.d/x.conf", ": it is a pipe");
 	unlink(below(f, "conf.d/x.conf"));
 	assert_int_equal(mkdir(below(f, "conf.d/x.conf"), 0700), 0);
-	refuse(f, -EISDIR, "conf.d/x.conf", "Is a directory");
+	refuse(f, -EISDIR, "conf.d/x.conf", ": Is a directory");
 	rmdir(below(f, "conf.d/x.conf"));
 	assert_int_equal(symlink("/nonexistent/file", below(f, "conf.d/x.conf")), 0);
-	refuse(f, -ENOENT, "conf.d/x.conf", "No such file");
+	refuse(f, -ENOENT, "conf.d/x.conf", ": No such file");
 	unlink(below(f, "conf.d/x.conf"));
 	assert_int_equal(symlink("/dev/null", below(f, "conf.d/x.conf")), 0);
 	read_all(f);
 	unlink(below(f, "conf.d/x.conf"));
 	rmdir(below(f, "conf.d"));
 	write_file(f, "conf.d", "");
-	refuse(f, -ENOTDIR, "conf.d", "Not a directory");
+	refuse(f, -ENOTDIR, "conf.d", ": Not a directory");
 }
 
 static void test_a_file_that_is_named_is_read_alone(void **state)
@@ -200,6 +220,7 @@ int main(void)
 		TEST(test_later_files_go_over_earlier_ones),
 		TEST(test_only_names_with_conf_at_the_end_are_read),
 		TEST(test_a_pool_is_in_one_file_only),
+		TEST(test_what_is_wrong_in_one_file_hides_nothing_in_another),
 		TEST(test_what_cannot_be_read_is_refused_and_not_waited_for),
 		TEST(test_a_file_that_is_named_is_read_alone),
 		TEST(test_the_system_has_its_own_socket),
