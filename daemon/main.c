@@ -142,5 +142,6 @@ int main(int argc, char **argv)
 		status = fail(error, r);
 	}
 	options_fini(&options);
+	log_fini();
 	return status;
 }

@@ -5,6 +5,7 @@
 
 #include "core/control.h"
 #include "core/core.h"
+#include "io/about.h"
 #include "io/call.h"
 #include "io/log.h"
 #include "io/peer.h"
@@ -20,6 +21,14 @@ static struct pool *read_pool(struct call *call)
 		       : NULL;
 }
 
+/* Whoever reads the log of a pool that does nothing wants to know. */
+static void log_order(const struct call *call, const struct pool *pool, const char *order)
+{
+	struct log_fields fields = about_call(call, pool);
+	log_event(LOG_LEVEL_INFO, &fields, "pool %s: %s, as uid %u asked", fields.pool, order,
+		  (unsigned)fields.uid);
+}
+
 void administer_recycle(struct call *call)
 {
 	struct outcome error;
@@ -28,17 +37,9 @@ void administer_recycle(struct call *call)
 		return;
 	if (core_recycle(call->core, call->session, call->msgid, pool, call->server->now_us,
 			 &error))
-		log_info("pool %s: recycling, as uid %u asked", pool->spec->name,
-			 (unsigned)call->session->user->uid);
+		log_order(call, pool, "recycling");
 	else
 		call_answer_error(call, error);
-}
-
-/* Whoever reads the log of a pool that does nothing wants to know. */
-static void log_order(const struct call *call, const struct pool *pool, const char *order)
-{
-	log_info("pool %s: %s, as uid %u asked", pool->spec->name, order,
-		 (unsigned)call->session->user->uid);
 }
 
 /* ---- how many workers ---- */
@@ -91,8 +92,9 @@ void administer_scale(struct call *call)
 		call_answer_error(call, error);
 		return;
 	}
-	log_info("pool %s: %u to %u workers, as uid %u asked", pool->spec->name, pool->min,
-		 pool->max, (unsigned)call->session->user->uid);
+	struct log_fields fields = about_call(call, pool);
+	log_event(LOG_LEVEL_INFO, &fields, "pool %s: %u to %u workers, as uid %u asked",
+		  fields.pool, pool->min, pool->max, (unsigned)fields.uid);
 	struct procpool_writer *w = call_begin_answer(call);
 	procpool_write_map(w, 3);
 	procpool_write_string(w, "pool");
@@ -175,8 +177,12 @@ void administer_kill(struct call *call)
 			call, error_denied_in_pool(worker->pool->spec->name, ACCESS_ADMINISTER));
 		return;
 	}
-	log_info("pool %s: worker %llu is killed, as uid %u asked", worker->pool->spec->name,
-		 (unsigned long long)pid, (unsigned)call->session->user->uid);
+	struct log_fields fields = about_call(call, worker->pool);
+	fields.worker = worker->number;
+	fields.pid = worker->pid;
+	log_event(LOG_LEVEL_INFO, &fields,
+		  "pool %s: worker %u (pid %ld) is killed, as uid %u asked", fields.pool,
+		  fields.worker, (long)fields.pid, (unsigned)fields.uid);
 	control_kill(worker, call->server->now_us);
 	struct procpool_writer *w = call_begin_answer(call);
 	procpool_write_map(w, 3);

@@ -10,6 +10,7 @@
 
 #include "core/container.h"
 #include "core/pool.h"
+#include "io/about.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include "io/peer.h"
@@ -54,8 +55,12 @@ static void log_text(void *data, const char *line, size_t size)
 	struct channel *channel = stream->capture->channel;
 	char source[128];
 	if (rate_limit_take(&stream->capture->limit, size, channel->server->now_us)) {
+		struct log_fields fields = about_channel(channel);
+		fields.stream = stream->name;
+		fields.job = stream->job_id;
 		describe_source(channel, stream->job_id, stream->name, source, sizeof(source));
-		log_info("pool %s: %s: %.*s", channel->pool->spec->name, source, (int)size, line);
+		log_event(LOG_LEVEL_INFO, &fields, "pool %s: %s: %.*s", fields.pool, source,
+			  (int)size, line);
 	}
 	stream->job_id = logging->job_id;
 }
@@ -71,10 +76,12 @@ static void log_dropped(struct capture *capture)
 	char source[128];
 	if (capture->limit.dropped == 0)
 		return;
+	struct log_fields fields = about_channel(capture->channel);
 	describe_source(capture->channel, 0, "all that it says", source, sizeof(source));
-	log_info("pool %s: %s: dropped %llu lines: more than %u lines or %u bytes in a second",
-		 capture->channel->pool->spec->name, source,
-		 (unsigned long long)capture->limit.dropped, RATE_LINES_MAX, RATE_BYTES_MAX);
+	log_event(LOG_LEVEL_INFO, &fields,
+		  "pool %s: %s: dropped %llu lines: more than %u lines or %u bytes in a second",
+		  fields.pool, source, (unsigned long long)capture->limit.dropped, RATE_LINES_MAX,
+		  RATE_BYTES_MAX);
 	capture->limit.dropped = 0;
 }
 

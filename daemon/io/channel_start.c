@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/core.h"
+#include "io/about.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include "io/server.h"
@@ -18,7 +19,8 @@ static void start_failed(struct channel *channel, const char *what, int error)
 {
 	if (asprintf(&channel->reason, "%s: %s", what, strerror(error)) < 0)
 		channel->reason = NULL;
-	log_error("pool %s: %s: %s", channel->pool->spec->name, what, strerror(error));
+	struct log_fields fields = about_channel(channel);
+	log_event(LOG_LEVEL_ERROR, &fields, "pool %s: %s: %s", fields.pool, what, strerror(error));
 	channel->transient = true;
 	channel->end.exit_status = -1;
 	channel_end(channel);

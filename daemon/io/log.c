@@ -241,6 +241,11 @@ void log_tell_lost(void)
 	tell_lost(clock_us());
 }
 
+void log_fini(void)
+{
+	tell_lost(UINT64_MAX);
+}
+
 /* Whose line it is, to be written to name; NULL: the daemon's own. */
 static const char *source_of(const struct log_fields *fields, char name[LOG_SOURCE_SIZE])
 {

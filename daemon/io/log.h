@@ -99,6 +99,9 @@ uint64_t log_due_us(void);
 /* Tells what was not logged, once it is due. Any later line does so, too. */
 void log_tell_lost(void);
 
+/* Before the process ends: what is lost is told. */
+void log_fini(void);
+
 /* About nobody but the daemon itself. */
 #define log_line(level, ...) log_event(level, NULL, __VA_ARGS__)
 #define log_error(...)       log_event(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)

@@ -8,6 +8,7 @@
 
 #include "core/container.h"
 #include "core/core.h"
+#include "io/about.h"
 #include "io/admission.h"
 #include "io/channel.h"
 #include "io/log.h"
@@ -17,6 +18,14 @@
 
 /* How long the requests of one peer are handled before it is others' turn. */
 #define TURN_US 2000
+
+static void log_peer(const struct peer *peer, enum log_level level, const char *what)
+{
+	struct log_fields fields = about_session(peer->session);
+	if (log_enabled(level))
+		log_event(level, &fields, "session %llu of user %u: %s",
+			  (unsigned long long)fields.session, (unsigned)fields.uid, what);
+}
 
 /* ---- output ---- */
 
@@ -95,8 +104,7 @@ void peer_flush(struct peer *peer)
 	int r = output_flush(&peer->output, peer->fd, OUTPUT_BUDGET);
 	account_output(peer);
 	if (r == -ENOMEM)
-		log_warning("session %llu of user %ld: no memory for its answers; closing it",
-			    (unsigned long long)peer->session->id, (long)peer->session->user->uid);
+		log_peer(peer, LOG_LEVEL_WARNING, "no memory for its answers; closing it");
 	if (r < 0 || (r == OUTPUT_EMPTY && peer->farewell)) {
 		peer_end(peer);
 		return;
@@ -196,8 +204,9 @@ void peer_push_output(struct peer *peer, const char *pool, unsigned worker, cons
 static void reject_stream(struct peer *peer, enum error_code code, const char *message)
 {
 	struct procpool_writer *w = peer_writer(peer);
-	log_info("session %llu of user %ld: %s; closing it", (unsigned long long)peer->session->id,
-		 (long)peer->session->user->uid, message);
+	struct log_fields fields = about_session(peer->session);
+	log_event(LOG_LEVEL_INFO, &fields, "session %llu of user %u: %s; closing it",
+		  (unsigned long long)fields.session, (unsigned)fields.uid, message);
 	push_begin(w, "error", 1);
 	if (peer->error_form == ERROR_FORM_TEXT) {
 		struct procpool_writer map;
@@ -458,8 +467,7 @@ static void on_stall_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 		watch_stall(peer);
 		return;
 	}
-	log_info("session %llu of user %ld has not read for stall_seconds; closing it",
-		 (unsigned long long)peer->session->id, (long)peer->session->user->uid);
+	log_peer(peer, LOG_LEVEL_INFO, "it has not read for stall_seconds; closing it");
 	peer_end(peer);
 }
 
@@ -499,6 +507,7 @@ void peer_accept(struct server *server, int fd)
 	ev_init(&peer->stall_timer, on_stall_timeout);
 	ev_io_start(server->loop, &peer->reader);
 	TAILQ_INSERT_TAIL(&server->peers, peer, in_server);
+	log_peer(peer, LOG_LEVEL_DEBUG, "begins");
 }
 
 void peer_end(struct peer *peer)
@@ -528,6 +537,7 @@ void peer_destroy(struct peer *peer)
 		channel_heed_owner(server, peer->session);
 	}
 	leave_eager(peer);
+	log_peer(peer, LOG_LEVEL_DEBUG, "ends");
 	account_release(&peer->session->account, RESOURCE_OUTPUT_BYTES, peer->charged_output);
 	release_input(peer);
 	core_session_close(&server->core, peer->session, server->now_us);

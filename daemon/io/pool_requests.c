@@ -2,6 +2,7 @@
 #include "io/pool_requests.h"
 
 #include "core/core.h"
+#include "io/about.h"
 #include "io/call.h"
 #include "io/log.h"
 #include "io/pool_params.h"
@@ -35,11 +36,15 @@ void pool_handle_open(struct call *call)
 	if (!spec)
 		return;
 	if (core_open_pool(call->core, call->session, call->msgid, spec, call->server->now_us,
-			   &error))
-		log_info("pool %s: opened by uid %u", spec->name,
-			 (unsigned)call->session->user->uid);
-	else
+			   &error)) {
+		struct log_fields fields = about_session(call->session);
+		fields.pool = spec->name;
+		fields.is_own_pool = true;
+		log_event(LOG_LEVEL_INFO, &fields, "pool %s: opened by uid %u", fields.pool,
+			  (unsigned)fields.uid);
+	} else {
 		call_answer_error(call, error);
+	}
 	pool_spec_unref(spec);
 }
 

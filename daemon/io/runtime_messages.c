@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "core/string_list.h"
+#include "io/about.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include "io/server.h"
@@ -196,6 +197,19 @@ static const char *handle_ready(struct channel *channel, const struct message *m
 	return NULL;
 }
 
+/* What code that a session brought says of its failure is for its owner. */
+static void log_start_failure(const struct channel *channel, const char *text, size_t size)
+{
+	struct log_fields fields = about_channel(channel);
+	fields.outcome = error_name(channel->end.error.code);
+	if (channel->pool->owner)
+		log_event(LOG_LEVEL_INFO, &fields,
+			  "pool %s: it does not start, and its owner is told why", fields.pool);
+	else
+		log_event(LOG_LEVEL_ERROR, &fields, "pool %s: %.*s", fields.pool,
+			  (int)(size < 1024 ? size : 1024), text);
+}
+
 static const char *handle_failed(struct channel *channel, const struct message *message)
 {
 	if (procpool_value_type(message->elements[0]) != PROCPOOL_MAP)
@@ -207,8 +221,7 @@ static const char *handle_failed(struct channel *channel, const struct message *
 	const char *text = "";
 	size_t size = 0;
 	procpool_value_string(procpool_value_get(message->elements[0], "message"), &text, &size);
-	log_event(channel_failure_level(channel), NULL, "pool %s: %.*s", channel->pool->spec->name,
-		  (int)(size < 1024 ? size : 1024), text);
+	log_start_failure(channel, text, size);
 	/* Its exit must follow. */
 	if (channel->worker)
 		pool_worker_leaves(channel->worker, channel->server->now_us);
@@ -290,9 +303,11 @@ static const char *handle_log(struct channel *channel, const struct message *mes
 	if (!log_level_parse(level_name, &level))
 		return "sent a log line of an unknown level";
 	text_size = text_size < 1024 ? text_size : 1024;
-	if (capture_admits(&channel->capture, text_size))
-		log_event(level, NULL, "pool %s: %.*s", channel->pool->spec->name, (int)text_size,
-			  text);
+	if (capture_admits(&channel->capture, text_size)) {
+		struct log_fields fields = about_channel(channel);
+		fields.stream = "log";
+		log_event(level, &fields, "pool %s: %.*s", fields.pool, (int)text_size, text);
+	}
 	return NULL;
 }
 
@@ -303,11 +318,12 @@ static const char *handle_stale(struct channel *channel, const struct message *m
 	if (!channel_is_own_process(channel) || !channel->loaded ||
 	    !procpool_value_string(message->elements[0], &path, &size))
 		return "sent a malformed notice of a change";
-	const char *name = channel->pool->spec->name;
+	struct log_fields fields = about_channel(channel);
 	if (runtime_stale(channel->runtime))
-		log_info("pool %s: %.*s has changed since it was loaded; 'ppctl recycle %s' loads "
-			 "it anew",
-			 name, (int)(size < 1024 ? size : 1024), path, name);
+		log_event(LOG_LEVEL_INFO, &fields,
+			  "pool %s: %.*s has changed since it was loaded; 'ppctl recycle %s' loads "
+			  "it anew",
+			  fields.pool, (int)(size < 1024 ? size : 1024), path, fields.pool);
 	return NULL;
 }
 

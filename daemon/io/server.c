@@ -229,7 +229,9 @@ static bool has_more(const struct server *server)
 
 static void set_timer(struct server *server)
 {
-	uint64_t next_us = core_next_timer(&server->core);
+	uint64_t next_us = core_next_timer(&server->core), log_us = log_due_us();
+	if (log_us < next_us)
+		next_us = log_us;
 	if (next_us == server->timer_us)
 		return;
 	server->timer_us = next_us;
@@ -307,6 +309,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 	(void)loop, (void)events;
 	uint64_t before = server->core.forgotten_bytes;
 	server->timer_us = TIME_NEVER;
+	log_tell_lost();
 	core_timers(&server->core, server->now_us);
 	server_execute(server);
 	/* Results that had their time leave as much as a busy time does. */

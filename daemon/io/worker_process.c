@@ -9,6 +9,7 @@
 
 #include "core/core.h"
 #include "core/health.h"
+#include "io/about.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include "io/proc.h"
@@ -60,10 +61,14 @@ void worker_process_confine(struct channel *channel)
 	int r = cgroup_confine(&server->cgroup, worker->pid, limit, &channel->leaf);
 	worker->confined = r == 0;
 	/* One that is gone already needs none. */
-	if (r < 0 && r != -ESRCH)
-		log_warning("pool %s: worker %ld got no cgroup, so its memory is only looked at "
-			    "now and then: %s",
-			    channel->pool->spec->name, (long)worker->pid, strerror(-r));
+	if (r < 0 && r != -ESRCH) {
+		struct log_fields fields = about_worker(worker);
+		log_event(
+			LOG_LEVEL_WARNING, &fields,
+			"pool %s: worker %u (pid %ld) got no cgroup, so its memory is only looked "
+			"at now and then: %s",
+			fields.pool, fields.worker, (long)fields.pid, strerror(-r));
+	}
 }
 
 void worker_process_ended(const struct channel *channel, struct worker_end *end)
