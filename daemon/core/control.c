@@ -139,6 +139,7 @@ struct worker *control_find_worker(struct core *core, const struct session *sess
 
 void control_kill(struct worker *worker, uint64_t now_us)
 {
+	worker->ordered = true;
 	worker->kill_reason = "an administrator had it killed";
 	pool_kill_worker(worker, now_us);
 }

@@ -215,3 +215,9 @@ void pool_sweep(struct pool *pool)
 		pool->code = pool_spec_ref(name);
 	}
 }
+
+bool pool_needs_no_workers(const struct pool *pool)
+{
+	return pool->state == POOL_TERMINATING || pool->state == POOL_ENDED ||
+	       (pool->state == POOL_CLOSING && pool->jobs_under_way == 0);
+}

@@ -58,3 +58,6 @@ void pool_end(struct pool *pool);
 
 /* Frees a pool that has ended; or, while jobs of it are kept, what they do not need of it. */
 void pool_sweep(struct pool *pool);
+
+/* Whether it has no more use for workers: their ends are nobody's loss. */
+bool pool_needs_no_workers(const struct pool *pool);

@@ -149,8 +149,7 @@ bool worker_runs(struct worker *worker)
 	return word >> 32 == chunk->seq && (word & PAGE_BEGUN_MAX) > chunk->answered;
 }
 
-/* How many of the chunk's tasks have begun, by the page: those may since be more. */
-static uint32_t begun_tasks(const struct worker *worker, const struct chunk *chunk)
+uint32_t worker_begun(const struct worker *worker, const struct chunk *chunk)
 {
 	if (!worker->page)
 		return chunk->range.count;
@@ -164,7 +163,7 @@ static uint32_t begun_tasks(const struct worker *worker, const struct chunk *chu
 struct element worker_oldest(struct worker *worker)
 {
 	struct chunk *chunk = worker_current(worker);
-	if (!chunk || begun_tasks(worker, chunk) == chunk->answered)
+	if (!chunk || worker_begun(worker, chunk) == chunk->answered)
 		return (struct element){0};
 	return (struct element){chunk, chunk->answered};
 }
@@ -175,7 +174,7 @@ struct element worker_newest(struct worker *worker)
 		return worker_oldest(worker);
 	for (uint32_t seq = worker->next_seq; seq != worker->oldest_seq; seq--) {
 		struct chunk *chunk = chunk_at(worker, seq - 1);
-		uint32_t begun = chunk->pending ? begun_tasks(worker, chunk) : 0;
+		uint32_t begun = chunk->pending ? worker_begun(worker, chunk) : 0;
 		if (begun > 0 && begun > chunk->answered)
 			return (struct element){chunk, begun - 1};
 	}

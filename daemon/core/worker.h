@@ -87,6 +87,7 @@ struct worker {
 	bool was_ready;
 	bool unforked;           /* its spawner was asked for it, and has not told of it */
 	bool killed;             /* its end was ordered, not asked for */
+	bool ordered;            /* that, by an administrator */
 	bool retired;            /* another has taken its place */
 	const char *kill_reason; /* why, for people; static; or NULL */
 	uint64_t since_us;       /* entered its state */
@@ -173,6 +174,16 @@ bool worker_runs(struct worker *worker);
  */
 struct element worker_oldest(struct worker *worker);
 struct element worker_newest(struct worker *worker);
+
+/* How many of a chunk's tasks have begun, by the page: those may since be more. */
+uint32_t worker_begun(const struct worker *worker, const struct chunk *chunk);
+
+/* When the newest element began, at the earliest. */
+static inline uint64_t worker_began_us(const struct worker *worker, struct element newest)
+{
+	uint64_t sent_us = newest.chunk->sent_us;
+	return worker->progress_us > sent_us ? worker->progress_us : sent_us;
+}
 
 static inline bool element_is(struct element a, struct element b)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/pool.h"
-#include "core/worker.h"
+#include "core/retry.h"
 
 #define MIB (1024. * 1024.)
 
@@ -43,11 +43,16 @@ static struct outcome lost(const struct worker_end *end, const struct worker *wo
 	return error_builder_end(&b);
 }
 
-struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
+uint64_t worker_end_used_bytes(const struct worker_end *end, const struct worker *worker)
 {
 	/* Whatever else may have ended it first is told as that. */
 	bool killed = worker->out_of_memory && end->signal == SIGKILL;
-	uint64_t used = killed ? worker->rss_bytes : end->memory_bytes;
+	return killed ? worker->rss_bytes : end->memory_bytes;
+}
+
+struct outcome worker_end_lost(const struct worker_end *end, const struct worker *worker)
+{
+	uint64_t used = worker_end_used_bytes(end, worker);
 	struct outcome error = used > 0 ? out_of_memory(worker, used) : lost(end, worker);
 	return error_with_string(error, "stderr", end->stderr_tail);
 }
@@ -68,4 +73,35 @@ struct outcome worker_end_failed_start(const struct worker_end *end, const struc
 				      "pool %s: a worker exited with status %d %s: %s", name,
 				      end->exit_status, when, reason);
 	return error_with_string(error, "stderr", end->stderr_tail);
+}
+
+static uint64_t tasks_lost(const struct worker *worker)
+{
+	uint64_t tasks = 0;
+	for (uint32_t seq = worker->oldest_seq; seq != worker->next_seq; seq++) {
+		const struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
+		if (chunk->pending && !chunk->dropped)
+			tasks += worker_begun(worker, chunk) - chunk->answered;
+	}
+	return tasks;
+}
+
+struct worker_loss worker_end_loss(struct worker *worker, uint64_t now_us)
+{
+	struct element newest = worker_newest(worker);
+	const struct chunk *chunk = newest.chunk;
+	struct worker_loss loss = {.tasks = tasks_lost(worker)};
+	if (!chunk)
+		return loss;
+	uint64_t began_us = worker_began_us(worker, newest);
+	loss.job = chunk->job;
+	loss.task = chunk->range.first + newest.index;
+	loss.attempt = chunk->attempt;
+	loss.runs_again = retry_is_allowed(chunk->job, chunk->attempt) && !chunk->dropped;
+	if (worker_stops(worker, newest))
+		loss.stopping = worker->stop.reason;
+	if (loss.stopping == STOP_TIMEOUT)
+		began_us = worker->stop.began_us;
+	loss.ran_us = now_us - began_us;
+	return loss;
 }

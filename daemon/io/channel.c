@@ -9,7 +9,9 @@
 
 #include "core/container.h"
 #include "core/core.h"
+#include "io/about.h"
 #include "io/log.h"
+#include "io/report.h"
 #include "io/runtime_messages.h"
 #include "io/salvage.h"
 #include "io/server.h"
@@ -151,9 +153,11 @@ void channel_stop_task(struct channel *channel)
 /* It did what no runtime may do. */
 static void reject(struct channel *channel, const char *what)
 {
-	log_warning("pool %s: %s %ld %s; killing it", channel->pool->spec->name,
-		    channel->worker ? "worker" : "runtime",
-		    (long)(channel->worker ? channel->worker->pid : channel->process.pid), what);
+	struct log_fields fields = about_channel(channel);
+	/* Its end follows, and tells it. */
+	if (log_enabled(LOG_LEVEL_DEBUG))
+		log_event(LOG_LEVEL_DEBUG, &fields, "pool %s: %s %ld %s; killing it", fields.pool,
+			  channel->worker ? "worker" : "runtime", (long)fields.pid, what);
 	if (!channel->end.reason)
 		channel->end.reason = what;
 	ev_io_stop(channel->server->loop, &channel->reader);
@@ -259,54 +263,15 @@ static void destroy(struct channel *channel)
 	server_descriptor_freed(server);
 }
 
-/* Whether its pool has no more use for workers: then their end is nobody's loss. */
-static bool pool_ends(const struct pool *pool)
-{
-	return pool->state == POOL_TERMINATING || pool->state == POOL_ENDED ||
-	       (pool->state == POOL_CLOSING && pool->jobs_under_way == 0);
-}
-
-/* Whether nothing has been logged of why it ended, and it is worth a line. */
+/* Whether that was not wanted, and it has not said itself why. */
 static bool ended_silently(const struct channel *channel)
 {
-	return channel->end.error.value.size == 0 && !channel->rejected && !channel->transient &&
-	       !channel->shut && !channel->server->stopping && !pool_ends(channel->pool);
-}
-
-static void log_failed_worker(const struct channel *channel)
-{
-	const char *name = channel->pool->spec->name;
-	const struct worker_end *end = &channel->end;
-	enum log_level level = channel_failure_level(channel);
-	unsigned number = channel->worker->number;
-	if (channel->worker->was_ready || !ended_silently(channel))
-		return;
-	if (channel->reason || end->reason)
-		log_event(level, NULL, "pool %s: worker %u: %s", name, number,
-			  end->reason ? end->reason : channel->reason);
-	else if (end->signal)
-		log_event(level, NULL,
-			  "pool %s: worker %u was ended by signal %d (%s) before it was ready",
-			  name, number, end->signal, strsignal(end->signal));
-	else
-		log_event(level, NULL,
-			  "pool %s: worker %u exited with status %d before it was ready", name,
-			  number, end->exit_status);
-}
-
-static void log_failed_runtime(const struct channel *channel, const struct outcome *error)
-{
-	const char *text;
-	size_t size;
-	if (procpool_value_string(procpool_value_get(span_value(error->value), "message"), &text,
-				  &size))
-		log_event(channel_failure_level(channel), NULL, "%.*s",
-			  (int)(size < 1024 ? size : 1024), text);
+	return channel->end.error.value.size == 0 && !channel->transient && !channel->shut &&
+	       !channel->server->stopping && !pool_needs_no_workers(channel->pool);
 }
 
 static void finish_worker(struct channel *channel)
 {
-	log_failed_worker(channel);
 	struct worker_end end = channel->end;
 	char tail[TAIL_TEXT_SIZE];
 	channel->end.error = (struct outcome){0};
@@ -317,6 +282,7 @@ static void finish_worker(struct channel *channel)
 	end.stderr_tail = tail;
 	worker_process_ended(channel, &end);
 	tail_text(&channel->capture.tail, tail);
+	report_worker_end(channel, &end);
 	pool_worker_exited(channel->worker, end, channel->server->now_us);
 }
 
@@ -329,12 +295,22 @@ static enum runtime_end runtime_end(const struct channel *channel)
 		       : RUNTIME_END_FAILED;
 }
 
-/* The spawner's workers die with it: each is heard out, then the core forgets them all. */
-static void finish_runtime(struct channel *spawner)
+/* Of a worker that dies with its spawner, whose end is told: what is lost with it. */
+static void report_orphan(const struct channel *channel)
 {
-	struct channel *channel, *next;
-	struct channel_list *channels = &spawner->server->channels;
-	TAILQ_FOREACH (channel, channels, in_server) {
+	char tail[TAIL_TEXT_SIZE];
+	struct worker_end end = {
+		.signal = SIGKILL, .reason = "the pool's spawner ended", .stderr_tail = tail};
+	tail_text(&channel->capture.tail, tail);
+	if (worker_newest(channel->worker).chunk)
+		report_worker_end(channel, &end);
+}
+
+/* Its workers die with it: each is heard out, then the core forgets them all. */
+static void orphan_workers(const struct channel *spawner)
+{
+	struct channel *channel;
+	TAILQ_FOREACH (channel, &spawner->server->channels, in_server) {
 		if (channel->runtime != spawner->runtime || !channel->worker)
 			continue;
 		channel_end(channel);
@@ -342,12 +318,22 @@ static void finish_runtime(struct channel *spawner)
 		channel->worker->channel = NULL;
 		channel->orphaned = true;
 	}
+}
+
+static void finish_runtime(struct channel *spawner)
+{
+	struct channel *channel, *next;
+	struct channel_list *channels = &spawner->server->channels;
+	orphan_workers(spawner);
 	bool told_to = spawner->runtime->state == RUNTIME_STOPPING;
 	bool silent = ended_silently(spawner) && !told_to;
 	enum runtime_end how = runtime_end(spawner);
 	struct outcome error = channel_explain_end(spawner);
 	if (silent)
-		log_failed_runtime(spawner, &error);
+		report_runtime_end(spawner, &error);
+	TAILQ_FOREACH (channel, channels, in_server)
+		if (channel->orphaned)
+			report_orphan(channel);
 	spawner->runtime->channel = NULL;
 	runtime_exited(spawner->runtime, error, how, spawner->server->now_us);
 	for (channel = TAILQ_FIRST(channels); channel; channel = next) {
@@ -427,6 +413,7 @@ static void on_exited(struct ev_loop *loop, ev_io *watcher, int events)
 		process_exec_error(&channel->process, &channel->reason);
 	channel->end.signal = status.signal;
 	channel->end.exit_status = status.exit_status;
+	channel->end.max_rss_bytes = status.max_rss_kib * 1024;
 	channel_end(channel);
 }
 

@@ -17,7 +17,6 @@
 #include "core/pool.h"
 #include "io/capture.h"
 #include "io/input.h"
-#include "io/log.h"
 #include "io/output.h"
 #include "io/page_memory.h"
 #include "io/process.h"
@@ -65,13 +64,6 @@ struct channel {
 	TAILQ_ENTRY(channel) in_checked;
 	TAILQ_ENTRY(channel) in_ended;
 };
-
-/* How loudly the log tells that the pool's processes do not start: who has opened the pool is told,
- * and of all others nobody needs to know. */
-static inline enum log_level channel_failure_level(const struct channel *channel)
-{
-	return channel->pool->owner ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR;
-}
 
 /* Whether it is a process that the daemon started, also when that has ended: not forked by a
  * spawner. */

@@ -360,6 +360,7 @@ static const char *handle_exited(struct channel *spawner, const struct message *
 {
 	struct channel *channel = worker_channel(spawner, message->elements[0]);
 	struct procpool_value how = message->elements[1];
+	uint64_t max_rss_kib;
 	int64_t n;
 	if (!channel || procpool_value_type(how) != PROCPOOL_MAP)
 		return "spoke of a worker that was not asked for";
@@ -369,6 +370,9 @@ static const char *handle_exited(struct channel *spawner, const struct message *
 	else if (procpool_value_int(procpool_value_get(how, "exit_status"), &n) && n >= 0 &&
 		 n < 256)
 		channel->end.exit_status = (int)n;
+	if (procpool_value_uint(procpool_value_get(how, "max_rss_kib"), &max_rss_kib) &&
+	    max_rss_kib < UINT64_MAX / 1024)
+		channel->end.max_rss_bytes = max_rss_kib * 1024;
 	channel->transient = channel->worker->pid == 0;
 	channel_end(channel);
 	return NULL;

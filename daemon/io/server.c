@@ -411,6 +411,7 @@ static void on_creator_end(void *data)
 
 void server_belong(struct server *server, struct creator *creator)
 {
+	server->is_private = true;
 	creator_watch(creator, server->loop, on_creator_end, server);
 }
 

@@ -80,6 +80,7 @@ struct server {
 	uint64_t timer_us;   /* what it is set to */
 	ev_signal signals[3];
 	ev_timer last_timer; /* when what a creator has left must be gone */
+	bool is_private;     /* it belongs to a creator */
 	bool stopping;
 	bool abandoned; /* the creator is gone, and some process does not end */
 };

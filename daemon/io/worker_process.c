@@ -34,9 +34,12 @@ void worker_process_check(struct channel *channel)
 		proc_read(worker->pid, &status);
 	struct health_report report = {status.state, unread_bytes(channel) > 0, status.rss_bytes};
 	enum health health = health_judge(worker, report, channel->server->now_us);
-	if (health != HEALTH_GOOD)
-		log_warning("pool %s: worker %ld is killed: %s", channel->pool->spec->name,
-			    (long)worker->pid, health_reason(health));
+	if (health == HEALTH_GOOD || !log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	/* Its end follows, and tells it. */
+	struct log_fields fields = about_worker(worker);
+	log_event(LOG_LEVEL_DEBUG, &fields, "pool %s: worker %u (pid %ld) is killed: %s",
+		  fields.pool, fields.worker, (long)fields.pid, health_reason(health));
 }
 
 /* ---- memory ---- */

@@ -53,7 +53,7 @@ def test_a_worker_that_is_stopped_in_a_task_costs_only_that(probe, gate, marks):
     assert "it was stopped by a signal" in error["message"]
     assert [client.response(msgid) for msgid in msgids] == [None] * 100
     assert sorted(marks.read()[100:], key=int) == [str(i) for i in range(100)]
-    assert f"worker {pid} is killed: it was stopped by a signal" in server.stderr()
+    assert f"(pid {pid}) was killed: it was stopped by a signal" in server.stderr()
     assert client.call("apply", "demo.inc", [1]) == 2
 
 

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""What an administrator finds in the log: one line for each worker that ended as it should not have, which says everything."""
+
+import os
+import pathlib
+import re
+import signal
+
+import pytest
+from procpoold import PROBE, PYTHON, children, eventually
+
+PLAIN = [PYTHON, str(pathlib.Path(__file__).parent / "plain_runtime.py")]
+USER = os.geteuid()
+
+
+def grave(server):
+    """What is logged as a warning or an error, without its time."""
+    return re.findall(r"^\S+ \S+ procpoold: ((?:warning|error): .*)$", server.stderr(), re.M)
+
+
+def one(server):
+    """The only line of that kind, which comes."""
+    [line] = eventually(lambda: grave(server))
+    return line
+
+
+@pytest.mark.memcheck
+def test_a_crash_is_one_line_that_says_everything(probe):
+    server = probe(workers=1)
+    error = server.connect().error("apply", "probe.say_and_abort", ["no such table\nin the third"])
+    assert re.fullmatch(
+        rf"warning: pool default: worker 1 \(pid {error['pid']}\) was ended by signal 6 \(SIGABRT\); "
+        rf"it ran probe.say_and_abort of job {error['job']} of user {USER}(, for \d+\.\d+ s)?: 1 task is lost; "
+        r"it used \d+\.\d MiB at most; last on standard error: no such table \| in the third",
+        one(server),
+    )
+
+
+def test_a_task_that_is_to_run_again_is_not_lost(probe):
+    server = probe(workers=1)
+    server.connect().error("apply", "probe.say_and_abort", ["x"], {"retries": 1})
+    first, second = eventually(lambda: len(grave(server)) == 2 and grave(server))
+    assert ", attempt 1 of 2: 1 task is to run again; " in first
+    assert ", attempt 2 of 2: 1 task is lost; " in second
+
+
+def test_an_element_of_a_map_is_told_by_its_place(probe):
+    server = probe(workers=1)
+    client = server.connect()
+    client.call("map", "probe.say_and_abort", [5, 5, "x", 5], {"errors": "collect", "chunksize": 4})
+    assert re.search(r"; it ran probe.say_and_abort, task 2 of job \d+ of user \d+.*: 1 task is lost; ", one(server))
+
+
+def test_an_idle_worker_that_is_killed_is_one_line(probe):
+    server = probe(workers=1)
+    [pid] = server.await_workers(1)
+    os.kill(pid, signal.SIGKILL)
+    assert re.fullmatch(
+        rf"warning: pool default: worker 1 \(pid {pid}\) was ended by signal 9 \(SIGKILL\); nothing ran in it; "
+        r"it used \d+\.\d MiB at most",
+        one(server),
+    )
+
+
+def test_a_worker_that_exits_is_one_line(daemon):
+    """One that is a process of its own, and so the daemon's to wait for."""
+    functions = pathlib.Path(__file__).parent / "plain_functions.py"
+    server = daemon(pools={"plain": {"runtime": PLAIN, "modules": [str(functions)], "workers": 1}})
+    error = server.connect().error("apply", "plain_functions:leave", [7])
+    assert error["exit_status"] == 7
+    assert re.fullmatch(
+        rf"warning: pool plain: worker 1 \(pid {error['pid']}\) exited with status 7; it ran plain_functions:leave of "
+        r"job \d+ of user \d+, for \d+\.\d+ s: 1 task is lost; it used \d+\.\d MiB at most",
+        one(server),
+    )
+
+
+def test_a_task_that_is_past_its_time_and_does_not_stop_is_one_line(daemon):
+    server = daemon(pools={"default": {"modules": ["demo", PROBE], "workers": 1, "stop_seconds": 0}})
+    error = server.connect().error("apply", "demo.sleep", [100], {"timeout": 0.1})
+    assert error["code"] == "timeout"
+    assert re.fullmatch(
+        rf"warning: pool default: worker 1 \(pid {error['pid']}\) was killed: a task that it ran did not stop; it ran "
+        r"demo.sleep of job \d+ of user \d+, for 0\.[1-9]\d\d s: 1 task is lost; it used \d+\.\d MiB at most",
+        one(server),
+    )
+
+
+def test_a_worker_that_is_killed_for_its_memory_is_one_line(daemon, gate):
+    held = gate()
+    server = daemon(pools={"default": {"modules": ["demo", PROBE], "workers": 1, "memory": 400 << 20}})
+    error = server.connect().error("apply", "probe.hog", [464 << 20, held.path])
+    assert error["code"] == "out-of-memory"
+    assert re.match(
+        rf"warning: pool default: worker 1 \(pid {error['pid']}\) was killed: it used \d+\.\d MiB of memory, and may use "
+        r"400\.0 MiB; it ran probe.hog of job \d+ of user \d+, for \d+\.\d+ s: 1 task is lost; ",
+        one(server),
+    )
+
+
+def test_what_somebody_wanted_is_no_warning(daemon):
+    server = daemon(pools={"default": {"modules": ["demo", PROBE], "workers": 1, "stop_seconds": 0}})
+    client = server.connect()
+    waiting = client.request("apply", "demo.sleep", [100])
+    eventually(lambda: [row for row in client.call("workers") if row["state"] == "busy"])
+    client.call("cancel", {"request": waiting})
+    eventually(lambda: "info: pool default: worker 1" in server.stderr())
+    [pid] = server.await_workers(1)
+    client.call("kill", pid)
+    eventually(lambda: "an administrator had it killed; nothing ran in it" in server.stderr())
+    killed = r"info: .* was killed: a task that it ran did not stop; it ran demo.sleep .*, which nobody waits for"
+    assert re.search(killed, server.stderr())
+    assert grave(server) == []
+
+
+def test_a_spawners_end_is_one_line_and_one_for_each_task_lost_with_it(probe):
+    server = probe(workers=2)
+    client = server.connect()
+    [spawner] = children(server.pid)
+    waiting = client.request("apply", "demo.sleep", [100])
+    eventually(lambda: [row for row in client.call("workers") if row["state"] == "busy"])
+    os.kill(spawner, signal.SIGSEGV)
+    assert client.take(lambda m: m[0] == 1 and m[1] == waiting)[2]["code"] == "worker-lost"
+    runtime, worker = grave(server)
+    assert runtime == (
+        "warning: pool default: its runtime was ended by signal 11 (Segmentation fault); 2 workers have ended with it"
+    )
+    assert re.search(r"worker \d .*: the pool's spawner ended; it ran demo.sleep .*: 1 task is lost", worker)
+
+
+def test_a_worker_that_breaks_the_protocol_is_one_line(daemon):
+    evil = str(pathlib.Path(__file__).parent / "evil_runtime.py")
+    server = daemon(pools={"evil": {"runtime": [PYTHON, evil, "writes_nonsense_in_a_task"], "workers": 1}})
+    server.connect().error("apply", "evil.f", [])
+    assert re.search(r" was killed: sent what is not MessagePack; it ran evil.f of job .*: 1 task is lost", one(server))
+
+
+def test_a_worker_that_does_not_start_is_an_error(daemon):
+    server = daemon(pools={"broken": {"modules": ["demo", PROBE], "workers": 1, "initargs": ["abort"]}})
+    eventually(lambda: grave(server))
+    assert re.fullmatch(
+        r"error: pool broken: worker 1 \(pid \d+\) was ended by signal 6 \(SIGABRT\) before it was ready; "
+        r"it used \d+\.\d MiB at most; last on standard error: no such table",
+        grave(server)[0],
+    )
