@@ -105,11 +105,17 @@ void strangers_note(struct strangers *strangers, uid_t uid, uint64_t now_us)
 		strangers->untold++;
 		return;
 	}
+	const struct log_fields fields = {.kind = LOG_KIND_REFUSED,
+					  .has_uid = true,
+					  .uid = uid,
+					  .outcome = error_name(ERR_DENIED)};
 	if (strangers->untold > 0)
-		log_info("refusing a connection of user %ld, who has no right here, as %llu since "
-			 "the last that was told of",
-			 (long)uid, (unsigned long long)strangers->untold);
+		log_event(LOG_LEVEL_INFO, &fields,
+			  "refusing a connection of user %u, who has no right here, as %llu since "
+			  "the last that was told of",
+			  (unsigned)uid, (unsigned long long)strangers->untold);
 	else
-		log_info("refusing a connection of user %ld, who has no right here", (long)uid);
+		log_event(LOG_LEVEL_INFO, &fields,
+			  "refusing a connection of user %u, who has no right here", (unsigned)uid);
 	*strangers = (struct strangers){.logged_us = now_us};
 }
