@@ -292,10 +292,10 @@ struct procpool_options {
  * arrives) and fills *out. Not allowed in callbacks (PROCPOOL_ERR_INVALID). Signals do not end
  * the waiting; to give up after a time use the _async form and procpool_call_wait().
  *
- * func:  the function, "module.function" or "package.module:qualname".
- * args, items, params: one array, borrowed for the time of this call; of size 0 for an empty one.
- *	  At most 30 nested containers deep, itself included.
- * options: NULL for none; begun with its initialiser; borrowed for the time of this call.
+ * func                 the function, "module.function" or "package.module:qualname"
+ * args, items, params  one array, borrowed for the time of this call; of size 0 for an empty one.
+ *                      At most 30 nested containers deep, itself included
+ * options              NULL for none; begun with its initialiser; borrowed likewise
  */
 
 /* Calls the function with args; out->value is what it returned. */
@@ -369,8 +369,9 @@ PROCPOOL_PUBLIC enum procpool_code procpool_request(struct procpool *pp, const c
  *	options.initializer = "images.setup";
  *	if (procpool_pool_open(pp, &options, pool, &out) != PROCPOOL_OK)
  *		errx(1, "%s", out.message);
- *	... procpool_map() and the like, with the option `pool` where others may have the function
- *... procpool_pool_close(pp, pool, &out); procpool_pool_join(pp, pool, -1, &out);
+ *	... procpool_map() and the like, with the option `pool` where others may have it
+ *	procpool_pool_close(pp, pool, &out);
+ *	procpool_pool_join(pp, pool, -1, &out);
  *
  * These are blocking calls, as those above.
  */

@@ -30,6 +30,8 @@ extern "C" {
 #define PROCPOOL_PUBLIC
 #endif
 
+/* ---- Values ---- */
+
 /* One encoded value, borrowed: valid as long as whoever handed it out says. size 0: no value. */
 struct procpool_value {
 	const uint8_t *data;
@@ -57,11 +59,16 @@ PROCPOOL_PUBLIC enum procpool_type procpool_value_type(struct procpool_value val
 PROCPOOL_PUBLIC const char *procpool_type_name(enum procpool_type type);
 
 /*
- * Reading scalars. Each returns true and writes *ret, or returns false and leaves it alone where
- * the value is of another type or does not fit: _bool   a bool _int    an integer from -2^63 to
- * 2^63-1 _uint   an integer from 0 to 2^64-1 _double a float, or an integer of at most 2^53 in
- * magnitude _string a string: *ret points into the value, *ret_size is its length in bytes, no NUL
- * follows _bytes  bytes or a string, likewise _ext    an ext value: its type code and body
+ * Reading scalars: each returns true and writes *ret, or returns false and leaves it alone where
+ * the value is of another type or does not fit.
+ *
+ * bool    a bool
+ * int     an integer from -2^63 to 2^63-1
+ * uint    an integer from 0 to 2^64-1
+ * double  a float, or an integer of at most 2^53 in magnitude
+ * string  a string: *ret points into the value, *ret_size is its length in bytes, no NUL follows
+ * bytes   bytes or a string, likewise
+ * ext     an ext value: its type code and body
  */
 PROCPOOL_PUBLIC bool procpool_value_bool(struct procpool_value value, bool *ret);
 PROCPOOL_PUBLIC bool procpool_value_int(struct procpool_value value, int64_t *ret);
@@ -90,7 +97,7 @@ PROCPOOL_PUBLIC struct procpool_value procpool_value_get(struct procpool_value m
 							 const char *key);
 
 /*
- * Visits an array's elements, or a map's keys and values, in order:
+ * An iterator: visits an array's elements, or a map's keys and values, in order:
  *
  *	struct procpool_iter it = procpool_iter(array);
  *	struct procpool_value element;
@@ -119,9 +126,11 @@ PROCPOOL_PUBLIC bool procpool_iter_next_pair(struct procpool_iter *it,
 PROCPOOL_PUBLIC bool procpool_value_parse(const void *data, size_t size,
 					  struct procpool_value *ret);
 
+/* ---- Building values ---- */
+
 /*
- * Building values. A writer that runs out of memory remembers it, and further writes do nothing, so
- * that only the end needs a check: procpool_writer_value() then returns a value of size 0.
+ * A writer that runs out of memory remembers it, and further writes do nothing, so that only the
+ * end needs a check: procpool_writer_value() then returns a value of size 0.
  *
  *	struct procpool_writer w;
  *	procpool_writer_init(&w);
@@ -156,6 +165,8 @@ PROCPOOL_PUBLIC void procpool_write_uint(struct procpool_writer *w, uint64_t i);
 PROCPOOL_PUBLIC void procpool_write_double(struct procpool_writer *w, double d);
 /* NUL-terminated text. */
 PROCPOOL_PUBLIC void procpool_write_string(struct procpool_writer *w, const char *text);
+
+/* `size` bytes. A string is UTF-8 by convention. */
 PROCPOOL_PUBLIC void procpool_write_string_n(struct procpool_writer *w, const char *text,
 					     size_t size);
 PROCPOOL_PUBLIC void procpool_write_bytes(struct procpool_writer *w, const void *data, size_t size);

@@ -3,7 +3,7 @@
  * <procpool/module.h>: writing functions that run in procpool's workers.
  *
  * A module is a shared object that exports named functions. The daemon's native runtime loads it
- *once, forks workers that share its memory, and runs one call at a time in each. A complete one:
+ * once, forks workers that share its memory, and runs one call at a time in each. A complete one:
  *
  *	#include <procpool/module.h>
  *
@@ -30,15 +30,15 @@
  *	PROCPOOL_MODULE("polite", "Good manners.", functions, NULL, NULL);
  *
  * Built with `cc -shared -fPIC -o polite.so polite.c $(pkg-config --cflags procpool)` and named in
- *the daemon's configuration, it is called as `polite.greet`. What is declared here and in
+ * the daemon's configuration, it is called as `polite.greet`. What is declared here and in
  * <procpool/value.h> needs no library: the runtime provides it when it loads the module.
  *
  * Process: everything at file scope (static data, constructors) runs once, in the pool's first
  * process, and is shared by its workers until they write to it. That process must stay with a
- *single thread: a module that starts threads while it is loaded is loaded in every worker anew
- *instead, with a warning. Descriptors opened before the fork are closed in the workers. So open
- *files, connect and start threads in the initializer, which runs in each worker before its first
- *call.
+ * single thread: a module that starts threads while it is loaded is loaded in every worker anew
+ * instead, with a warning. Descriptors opened before the fork are closed in the workers. So open
+ * files, connect and start threads in the initializer, which runs in each worker before its first
+ * call.
  *
  * Calls: a function may change the process it runs in; the next call sees what it did. It may
  * crash, which costs that one call. It must not throw C++ exceptions out, longjmp out, call exit()
@@ -48,11 +48,11 @@
  *
  * Memory: what a function reads from its arguments is borrowed until it returns. What it returns or
  * fails with is copied at once, but for procpool_return_value() of a piece of the arguments, which
- *is passed on without a copy. struct procpool_call is valid until the function returns.
+ * is passed on without a copy. struct procpool_call is valid until the function returns.
  *
  * Threads: a function may use threads, but only the thread that it was called in may use its
  * struct procpool_call. procpool_log() may be called from any thread. A function must be finished
- *in the process that it was called in: after fork() a child may exec or _exit, but never return.
+ * in the process that it was called in: after fork() a child may exec or _exit, but never return.
  */
 #pragma once
 
@@ -109,10 +109,10 @@ struct procpool_module {
  * name         a C identifier, at most 127 bytes
  * doc          one line for people, or NULL
  * functions    an array of struct procpool_function
- * initializer  int (*)(struct procpool_call *), run in each worker before its first call with the
- *              pool's initargs as arguments. What it returns is dropped; failing keeps the worker
- * from starting. Or NULL. finalizer    void (*)(void), run when a worker ends in an orderly way. Or
- * NULL.
+ * initializer  int (*)(struct procpool_call *), run in each worker before its first call, with the
+ *              pool's initargs as arguments. What it returns is dropped; failing keeps the
+ *              worker from starting. Or NULL.
+ * finalizer    void (*)(void), run when a worker ends in an orderly way. Or NULL.
  */
 #define PROCPOOL_MODULE(name, doc, functions, initializer, finalizer)                              \
 	const struct procpool_module procpool_module = {                                           \
@@ -126,8 +126,9 @@ struct procpool_module {
 
 PROCPOOL_PUBLIC extern const struct procpool_module procpool_module;
 
-/*
- * Arguments. Index i counts from 0. These return 0 and write *ret; or they record a failure that
+/* ---- Arguments ----
+ *
+ * Index i counts from 0. These return 0 and write *ret; or they record a failure that
  * says which argument is wrong and how (the caller gets the error `bad-request`), leave *ret alone
  * and return -1, and the function should return -1 at once. Types convert as the functions
  * procpool_value_*() of <procpool/value.h> do. For an optional argument ask procpool_arg_count()
@@ -168,14 +169,15 @@ PROCPOOL_PUBLIC int procpool_arg_text(struct procpool_call *call, size_t i, cons
 PROCPOOL_PUBLIC int procpool_arg_fail(struct procpool_call *call, const char *format, ...)
 	PROCPOOL_PRINTF(2, 3);
 
-/*
- * Results. Each sets the call's value; the last one counts. They return 0, or -1 without memory
- * (the caller gets the error `out-of-memory`), so that `return procpool_return_int(call, x);` is
- * right.
+/* ---- Results ----
+ *
+ * Each sets the call's value; the last one counts. They return 0, or -1 without memory (the caller
+ * gets the error `out-of-memory`), so that `return procpool_return_int(call, x);` is right.
  *
  * A value that is larger than the pool's message_bytes or nests deeper than its value_depth (24 by
  * default) reaches the caller as the error `too-large`.
  */
+
 PROCPOOL_PUBLIC int procpool_return_nil(struct procpool_call *call);
 PROCPOOL_PUBLIC int procpool_return_bool(struct procpool_call *call, bool b);
 PROCPOOL_PUBLIC int procpool_return_int(struct procpool_call *call, int64_t i);
@@ -183,6 +185,7 @@ PROCPOOL_PUBLIC int procpool_return_uint(struct procpool_call *call, uint64_t i)
 PROCPOOL_PUBLIC int procpool_return_double(struct procpool_call *call, double d);
 /* NUL-terminated text. */
 PROCPOOL_PUBLIC int procpool_return_string(struct procpool_call *call, const char *text);
+/* `size` bytes. */
 PROCPOOL_PUBLIC int procpool_return_string_n(struct procpool_call *call, const char *text,
 					     size_t size);
 PROCPOOL_PUBLIC int procpool_return_bytes(struct procpool_call *call, const void *data,
@@ -198,8 +201,10 @@ PROCPOOL_PUBLIC int procpool_return_value(struct procpool_call *call, struct pro
  */
 PROCPOOL_PUBLIC struct procpool_writer *procpool_result(struct procpool_call *call);
 
+/* ---- Failing ---- */
+
 /*
- * Failing. The caller gets the error `function-failed` with this type (a short name such as
+ * The caller gets the error `function-failed` with this type (a short name such as
  * "ValueError", at most 63 bytes, or NULL) and message. Returns -1, for `return procpool_fail(…);`.
  * Called again, it replaces type and message.
  */
@@ -215,8 +220,9 @@ PROCPOOL_PUBLIC struct procpool_writer *procpool_fail_data(struct procpool_call 
 /* The caller gets the error `out-of-memory`, for a malloc() that returned NULL. Returns -1. */
 PROCPOOL_PUBLIC int procpool_fail_memory(struct procpool_call *call);
 
-/*
- * Stopping. A call may be asked to stop: it ran past the timeout that its caller gave it, or was
+/* ---- Stopping ----
+ *
+ * A call may be asked to stop: it ran past the timeout that its caller gave it, or was
  * cancelled. Nothing interrupts it. One that looks, and then fails soon, keeps its worker, with all
  * that is loaded and warm in it; one that does not is killed with its worker when the pool's
  * stop_seconds (1 by default) are over. What it returns or fails with after it was asked does not
@@ -237,8 +243,10 @@ PROCPOOL_PUBLIC bool procpool_call_stopped(const struct procpool_call *call);
  * the call is asked to stop. Signals do not end it. From any thread. */
 PROCPOOL_PUBLIC int procpool_call_sleep(struct procpool_call *call, double seconds);
 
+/* ---- Progress ---- */
+
 /*
- * Progress. Tells who has subscribed to the job how far the call has come: any one value, of at
+ * Tells who has subscribed to the job how far the call has come: any one value, of at
  * most 4096 bytes; it is copied. Calls are cheap and may be many: about 20 at once and 20 a second
  * are passed on. Of those that come faster the newest is kept, and passed on with the next, or when
  * the function returns. Only from the thread that the function was called in.
@@ -250,7 +258,10 @@ PROCPOOL_PUBLIC int procpool_progress(struct procpool_call *call, struct procpoo
 /* Likewise the map {done, total}. */
 PROCPOOL_PUBLIC int procpool_progress_of(struct procpool_call *call, uint64_t done, uint64_t total);
 
-/* Where the call runs. Strings are borrowed for the life of the worker. */
+/* ---- Where the call runs ----
+ *
+ * Strings are borrowed for the life of the worker.
+ */
 
 /* "module.function"; "module initializer" style text within an initializer. */
 PROCPOOL_PUBLIC const char *procpool_call_function(const struct procpool_call *call);
@@ -265,6 +276,8 @@ PROCPOOL_PUBLIC unsigned procpool_call_attempt(const struct procpool_call *call)
 /* The number of this worker in its pool, from 1; and how many workers the pool wants. */
 PROCPOOL_PUBLIC unsigned procpool_call_worker(const struct procpool_call *call);
 PROCPOOL_PUBLIC unsigned procpool_call_workers(const struct procpool_call *call);
+
+/* ---- The log ---- */
 
 /* Writes a line to the daemon's log; at most 1023 bytes, longer ones are cut. From any thread of a
  * worker; it does nothing while the module is loaded in the pool's first process. */
