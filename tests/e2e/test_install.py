@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from procpoold import BUILD, option, sanitized
+from procpoold import BUILD, PYTHON, option, sanitized
 
 ROOT = pathlib.Path(__file__).parents[2]
 PREFIX = pathlib.Path(option("prefix"))
@@ -29,6 +29,7 @@ LAUNCHER = ["libexec/procpool/procpool-launcher", "libexec/procpool/procpool-exe
 if (ROOT / "daemon/launcher.c").exists():
     PROGRAMS += LAUNCHER
 LIBRARIES = [f"{LIB}/libprocpool.so.0.1.0", f"{LIB}/procpool/modules/demo.so", f"{LIB}/procpool/modules/digest.so"]
+HEADERS = ["client/include/procpool.h", "daemon/runtime/include/procpool/module.h", "proto/include/procpool/value.h"]
 LINKS = [f"{LIB}/libprocpool.so", f"{LIB}/libprocpool.so.0"]
 FILES = [
     "include/procpool.h", "include/procpool/value.h", "include/procpool/module.h", f"{LIB}/pkgconfig/procpool.pc",
@@ -46,6 +47,10 @@ def expected():
     modes |= dict.fromkeys(LINKS, "libprocpool.so.0") | {f"{LIB}/libprocpool.so.0": "libprocpool.so.0.1.0"}
     pages = [page for folder in ("client", "daemon", "proto") for page in (ROOT / folder).rglob("*.scd")]
     modes |= {f"share/man/man{page.stem[-1]}/{page.stem}": "644" for page in pages}
+    for header in HEADERS:
+        names = [PYTHON, "-B", str(ROOT / "proto/man/page.py"), "--names", str(ROOT / header)]
+        listed = subprocess.run(names, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        modes |= {f"share/man/man3/{name}.3": "644" for name in listed}
     modes |= {f"share/doc/procpool/examples/{each.name}": "644" for each in ROOT.glob("client/examples/*.c")}
     modes |= {f"share/procpool/drop-ins/{each.name}": "644" for each in ROOT.glob("systemd/drop-ins/*")}
     return modes
