@@ -18,6 +18,14 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.MULTILIN
 # The folders that can be included from; what is none of them is a system header.
 FOLDERS = ("proto", "daemon", "core", "io", "runtime", "client")
 
+# Headers that are no part of their folder: name to what may be included instead.
+PUBLIC = {
+    "procpool/value.h": "proto",
+    "procpool/module.h": "runtime",
+    "procpool.h": "client",
+    "launcher.h": "launcher",
+}
+
 # Headers of libraries, and of the system's descriptors, that are not for everyone.
 LIBRARIES = {
     "libev": r"ev\.h$",
@@ -39,7 +47,9 @@ RULES = {
     "client": ({"proto", "client"}, {"*"}),
     "client/ppctl": ({"proto", "client"}, {"*"}),
     "daemon/core": ({"proto", "core"}, set()),
-    "daemon/io": ({"proto", "core", "io"}, {"libev", "libsystemd", "libconfuse", "msgpack", "descriptors", "mappings"}),
+    "daemon/launcher.c": ({"launcher"}, {"descriptors"}),
+    "daemon/launcher.h": (set(), set()),
+    "daemon/io": ({"proto", "core", "io", "launcher"}, {"libev", "libsystemd", "libconfuse", "msgpack", "descriptors", "mappings"}),
     "daemon/runtime": ({"proto", "runtime"}, {"descriptors", "mappings", "msgpack", "openssl"}),
     "daemon": ({"proto", "core", "io", "daemon"}, {"libev", "libsystemd", "libconfuse", "descriptors"}),
 }
@@ -51,9 +61,8 @@ def rule_of(path):
 
 def folder_of(root, path, name):
     """The folder an included header lies in, or None for a system header."""
-    public = {"procpool/value.h": "proto", "procpool/module.h": "runtime", "procpool.h": "client"}
-    if name in public:
-        return public[name]
+    if name in PUBLIC:
+        return PUBLIC[name]
     first = name.split("/")[0]
     if "/" in name and first in FOLDERS:
         return name.split("/")[1] if first == "daemon" and name.count("/") > 1 else first
@@ -100,12 +109,15 @@ def self_check():
         "daemon/io/h.c": '#include "daemon/runtime/worker.h"\n',
         "daemon/runtime/i.c": "#include <ev.h>\n",
         "daemon/runtime/j.c": '#include "core/job.h"\n',
+        "daemon/launcher.c": '#include "io/launch.h"\n',
+        "daemon/launcher.h": '#include "core/job.h"\n',
+        "daemon/core/o.c": '#include "launcher.h"\n',
     }
     allowed = {
         "proto/k.c": '#include "proto/frame.h"\n#include <msgpack.h>\n#include <stdint.h>\n',
         "client/l.c": '#include "proto/frame.h"\n#include <poll.h>\n',
         "daemon/core/m.c": '#include "core/job.h"\n#include "proto/frame.h"\n#include <stdlib.h>\n',
-        "daemon/io/n.c": '#include "core/job.h"\n#include <ev.h>\n#include <sys/socket.h>\n',
+        "daemon/io/n.c": '#include "core/job.h"\n#include <ev.h>\n#include <sys/socket.h>\n#include "launcher.h"\n',
     }
     with tempfile.TemporaryDirectory() as directory:
         root = pathlib.Path(directory)
