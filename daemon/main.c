@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "io/config.h"
+#include "io/launch.h"
 #include "io/listener.h"
 #include "io/log.h"
 #include "io/server.h"
@@ -81,11 +83,26 @@ static int listen_for(struct server *server, const struct config *config,
 	return r;
 }
 
-/* life: of a private daemon, or NULL. */
-static int serve(const struct config *config, struct private_life *life)
+/*
+ * The launcher that has started this process, if one has. Then this process has no rights, workers
+ * are other users', and nothing of theirs may look into it; debuggers need root for it, and it
+ * leaves no core. A daemon whose workers are its own user's is as open to them in other ways, and
+ * keeps both.
+ */
+static int take_launcher(struct launch **ret, char **ret_error)
+{
+	int r = launch_open(ret, ret_error);
+	if (r == 0 && *ret && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+/* launch: or NULL; taken over. life: of a private daemon, or NULL. */
+static int serve(const struct config *config, struct launch *launch, struct private_life *life)
 {
 	static struct server server;
 	char *error = NULL;
+	server.launch_watch.launch = launch;
 	server.runtime_descriptors = raise_descriptor_limit();
 	int r = listen_for(&server, config, life, &error);
 	if (r < 0)
@@ -101,7 +118,7 @@ static int serve(const struct config *config, struct private_life *life)
 		 -EPIPE) /* a creator that was interrupted in starting it wants no word of it */
 		fail(NULL, r);
 	server_fini(&server);
-	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return r == 0 && !server.failed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int serve_privately(const struct config *config, int creator)
@@ -109,7 +126,7 @@ static int serve_privately(const struct config *config, int creator)
 	struct private_life life;
 	char *error = NULL;
 	int r = private_begin(&life, creator, &error);
-	int status = r == 0 ? serve(config, &life) : fail(error, r);
+	int status = r == 0 ? serve(config, NULL, &life) : fail(error, r);
 	private_fini(&life);
 	return status;
 }
@@ -132,11 +149,15 @@ int main(int argc, char **argv)
 	default:
 		return fail(NULL, -ENOMEM);
 	}
-	int status, r = config_read(&options.source, &config, &error);
+	struct launch *launch = NULL;
+	int status, r = options.source.is_private ? 0 : take_launcher(&launch, &error);
+	options.source.has_launcher = launch != NULL;
+	if (r == 0)
+		r = config_read(&options.source, &config, &error);
 	if (r == 0) {
 		log_init(config.log_level);
 		status = options.source.is_private ? serve_privately(&config, options.creator)
-						   : serve(&config, NULL);
+						   : serve(&config, launch, NULL);
 		config_fini(&config);
 	} else {
 		status = fail(error, r);

@@ -38,9 +38,10 @@ struct pool_spec {
 	bool preload_always;
 	bool pickle; /* its runtime may be given pickles, which run any code */
 	struct process_settings process;
-	char *user;           /* that its processes run as, or NULL: the daemon's own */
+	char *user;           /* that its processes run as, or NULL: the launcher's default, or
+				 without a launcher the daemon's own */
 	char *group;          /* or NULL: that user's */
-	uid_t uid;            /* that user's number */
+	uid_t uid;            /* that user's number, as far as it is known */
 	struct access access; /* complete */
 
 	unsigned workers;                  /* how many it begins with; 0: not said */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/container.h"
@@ -329,7 +330,9 @@ static int open_stream(struct capture_stream *stream, int *ret_writer)
 	int fds[2];
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0) {
+	/* Programs open /dev/stderr, which is this pipe: another user's must be allowed to. */
+	bool shared = stream->capture->channel->server->launch_watch.launch != NULL;
+	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 || (shared && fchmod(fds[1], 0666) < 0)) {
 		int error = errno;
 		close(fds[0]);
 		close(fds[1]);

@@ -110,8 +110,17 @@ static int move_to_leaf(const char *path, pid_t pid)
 	return r;
 }
 
+/* Both of them, as far as they are there. */
+static void move_back(const char *path, const char *leaf, pid_t companion)
+{
+	if (companion > 0)
+		write_number(path, "cgroup.procs", (uint64_t)companion);
+	if (write_number(path, "cgroup.procs", (uint64_t)getpid()) == 0)
+		rmdir(leaf);
+}
+
 /* No process may be in a cgroup that limits others below it. */
-static int make_ready(const char *path)
+static int make_ready(const char *path, pid_t companion)
 {
 	char controllers[256], *leaf;
 	int r = read_file(path, "cgroup.controllers", controllers, sizeof(controllers));
@@ -123,15 +132,18 @@ static int make_ready(const char *path)
 		return -ENOMEM;
 	r = move_to_leaf(leaf, getpid());
 	if (r == 0) {
-		r = write_file(path, "cgroup.subtree_control", "+memory");
-		if (r < 0 && write_number(path, "cgroup.procs", (uint64_t)getpid()) == 0)
-			rmdir(leaf);
+		if (companion > 0)
+			r = write_number(leaf, "cgroup.procs", (uint64_t)companion);
+		if (r == 0)
+			r = write_file(path, "cgroup.subtree_control", "+memory");
+		if (r < 0)
+			move_back(path, leaf, companion);
 	}
 	free(leaf);
 	return r;
 }
 
-int cgroup_init(struct cgroup *cgroup, const char *root)
+int cgroup_init(struct cgroup *cgroup, const char *root, pid_t companion)
 {
 	*cgroup = (struct cgroup){0};
 	STAILQ_INIT(&cgroup->emptied);
@@ -139,7 +151,7 @@ int cgroup_init(struct cgroup *cgroup, const char *root)
 	int r = find_own(root, &path);
 	if (r < 0)
 		return r;
-	r = make_ready(path);
+	r = make_ready(path, companion);
 	if (r < 0)
 		free(path);
 	else

@@ -33,11 +33,12 @@ struct cgroup_usage {
 };
 
 /*
- * Looks for the daemon's cgroup in the files proc/self/cgroup and sys/fs/cgroup below root ("" for
+ * companion: a process that moves with the daemon, because it starts others for it; 0: none. Looks
+ * for the daemon's cgroup in the files proc/self/cgroup and sys/fs/cgroup below root ("" for
  * the machine's own) and makes it ready. 0; or a negative errno, -ENOENT where there is none: then
  * nothing has changed, and cgroup->path is NULL.
  */
-int cgroup_init(struct cgroup *cgroup, const char *root);
+int cgroup_init(struct cgroup *cgroup, const char *root, pid_t companion);
 /* Removes what it has made, as far as it is empty. */
 void cgroup_fini(struct cgroup *cgroup);
 

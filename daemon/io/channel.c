@@ -10,6 +10,7 @@
 #include "core/container.h"
 #include "core/core.h"
 #include "io/about.h"
+#include "io/launch.h"
 #include "io/log.h"
 #include "io/report.h"
 #include "io/runtime_messages.h"
@@ -119,7 +120,7 @@ void channel_shut(struct channel *channel)
 /* A forked worker's goes by its spawner, who knows whether the pid is still its own. */
 static void send_signal(struct channel *channel, int number)
 {
-	if (channel->process.pid > 0) {
+	if (process_is_running(&channel->process)) {
 		process_signal(&channel->process, number);
 	} else if (channel->worker && channel->runtime->channel) {
 		struct channel *spawner = channel->runtime->channel;
@@ -402,11 +403,22 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 	channel_flush(container_of(watcher, struct channel, writer));
 }
 
-static void on_exited(struct ev_loop *loop, ev_io *watcher, int events)
+/* What it says is not heard before it is known who it is. */
+static void take_pid(struct channel *channel)
 {
-	struct channel *channel = container_of(watcher, struct channel, exit_watcher);
+	if (channel->pid != 0 || channel->process.pid == 0)
+		return;
+	channel->pid = channel->process.pid;
+	channel->runtime->spec->uid = launch_uid(channel->process.launched);
+	ev_io_start(channel->server->loop, &channel->reader);
+}
+
+void channel_heed_process(struct channel *channel)
+{
 	struct process_exit status;
-	(void)loop, (void)events;
+	if (channel->ended)
+		return;
+	take_pid(channel);
 	if (process_reap(&channel->process, &status) != PROCESS_ENDED)
 		return;
 	if (!channel->reason)
@@ -415,6 +427,12 @@ static void on_exited(struct ev_loop *loop, ev_io *watcher, int events)
 	channel->end.exit_status = status.exit_status;
 	channel->end.max_rss_bytes = status.max_rss_kib * 1024;
 	channel_end(channel);
+}
+
+static void on_exited(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	(void)loop, (void)events;
+	channel_heed_process(container_of(watcher, struct channel, exit_watcher));
 }
 
 /* ---- beginning ---- */

@@ -39,7 +39,7 @@ struct channel {
 	struct page_memory page;
 	struct capture capture;
 	struct process process;   /* of those that the daemon started */
-	pid_t pid;                /* likewise, also when it was reaped */
+	pid_t pid;                /* likewise, also when it was reaped; 0: not known yet */
 	struct cgroup_leaf *leaf; /* a worker's own; owned; NULL: none */
 	ev_io exit_watcher;
 	bool greeted;  /* it has said hello */
@@ -69,7 +69,7 @@ struct channel {
  * spawner. */
 static inline bool channel_is_own_process(const struct channel *channel)
 {
-	return channel->process.pidfd >= 0;
+	return channel->process.started;
 }
 
 /* Starts a runtime's first process, or a worker. Failures are told to the core in the next prepare
@@ -92,6 +92,9 @@ void channel_stop_task(struct channel *channel);
 
 /* Sends a task message: its items go on as they came. */
 void channel_send_task(struct channel *channel, const struct chunk *chunk);
+
+/* Its process has ended, or has a pid only now. */
+void channel_heed_process(struct channel *channel);
 
 /* Something was appended to its output. */
 void channel_mark_dirty(struct channel *channel);

@@ -43,6 +43,9 @@ static void start_process(struct channel *channel)
 				    .settings = &channel->runtime->spec->process,
 				    .threads = threads_per_worker(server, channel->runtime),
 				    .socket = server->socket_variable,
+				    .launch = server->launch_watch.launch,
+				    .user = channel->runtime->spec->user,
+				    .group = channel->runtime->spec->group,
 				    .descriptors = server->runtime_descriptors};
 	int ours;
 	int r = process_channel(&ours, &spec.channel);
@@ -63,6 +66,10 @@ static void start_process(struct channel *channel)
 	close(spec.outputs[CAPTURE_ERROR]);
 	if (r < 0) {
 		start_failed(channel, "the runtime cannot be started", -r);
+		return;
+	}
+	if (spec.launch) { /* channel_heed_process() follows */
+		ev_io_stop(server->loop, &channel->reader);
 		return;
 	}
 	channel->pid = channel->process.pid;

@@ -16,6 +16,8 @@
  * looks for one to kill. */
 #define OOM_SCORE_ADJ 500
 
+#define ERRNO_MAX 4095
+
 /* ---- in the child ---- */
 
 /* Whoever wants it higher still has his way. Where it cannot be written, nothing is lost but the
@@ -88,15 +90,31 @@ static int apply_settings(const struct process_settings *settings, struct child_
 	return r;
 }
 
-int child_apply(const struct process_settings *settings, struct child_failure *ret_failure)
+static int limit_descriptors(rlim_t soft)
 {
-	ret_failure->step = CHILD_PREPARE;
-	int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+struct child_failure child_become(const struct process_settings *settings, rlim_t descriptors,
+				  char *const *argv, char *const *environment)
+{
+	struct child_failure failure = {.step = CHILD_PREPARE};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		failure.error = -errno;
 	prefer_before_daemon();
-	if (r == 0 && settings)
-		r = apply_settings(settings, ret_failure);
-	ret_failure->error = r;
-	return r;
+	if (failure.error == 0 && descriptors > 0)
+		failure.error = limit_descriptors(descriptors);
+	if (failure.error == 0 && settings)
+		failure.error = apply_settings(settings, &failure);
+	if (failure.error == 0) {
+		execvpe(argv[0], argv, environment);
+		failure = (struct child_failure){.step = CHILD_EXEC, .error = -errno};
+	}
+	return failure;
 }
 
 /* ---- in the daemon ---- */
@@ -115,9 +133,15 @@ static const char *resource_name(int resource)
 	return name ? name : "a resource";
 }
 
+bool child_is_failure(const struct child_failure *failure)
+{
+	return failure->error < 0 && failure->error >= -ERRNO_MAX &&
+	       (unsigned)failure->step <= CHILD_EXEC;
+}
+
 bool child_was_refused(const struct child_failure *failure)
 {
-	return failure->error != 0 && failure->step != CHILD_PREPARE && failure->step != CHILD_EXEC;
+	return failure->step >= CHILD_NICE && failure->step <= CHILD_LIMIT;
 }
 
 char *child_explain(const struct child_failure *failure, const char *program, const char *cwd)
@@ -129,6 +153,12 @@ char *child_explain(const struct child_failure *failure, const char *program, co
 	case CHILD_PREPARE:
 	case CHILD_EXEC:
 		r = asprintf(&text, "cannot start %s: %s", program, why);
+		break;
+	case CHILD_USER:
+		r = asprintf(&text, "cannot change to the user of %s: %s", program, why);
+		break;
+	case CHILD_SPEC:
+		r = asprintf(&text, "cannot learn how to start %s: %s", program, why);
 		break;
 	case CHILD_NICE:
 		r = asprintf(&text, "cannot change the priority of %s: %s", program, why);

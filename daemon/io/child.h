@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a child of the daemon does to itself between fork and exec, besides its descriptors and
- * signals (process.c): its settings, and what every runtime gets.
+ * What a process does to itself before it becomes a runtime, besides its user, descriptors and
+ * signals (process_fork.c, launcher.c): its settings, and what every runtime gets.
  *
  * It can gain no privileges, whatever it executes, and the kernel kills it before the daemon where
  * memory runs out. Only what is safe after fork is called here.
@@ -10,26 +10,21 @@
 
 #include <stdbool.h>
 
+#include <sys/resource.h>
+
 #include "core/process_settings.h"
+#include "launcher.h"
 
-enum child_step {
-	CHILD_PREPARE,
-	CHILD_NICE,
-	CHILD_AFFINITY,
-	CHILD_CWD,
-	CHILD_LIMIT,
-	CHILD_EXEC,
-};
+/*
+ * Executes argv[0], which is searched in PATH unless it has a slash. Returns only if that fails, or
+ * something before it. settings may be NULL: all as it is. descriptors: soft limit of them; 0: as
+ * it is.
+ */
+struct child_failure child_become(const struct process_settings *settings, rlim_t descriptors,
+				  char *const *argv, char *const *environment);
 
-/* Why it cannot become its program: what it leaves in its status pipe. */
-struct child_failure {
-	int error; /* a negative errno; 0: none */
-	enum child_step step;
-	int resource; /* of CHILD_LIMIT: RLIMIT_CORE, … */
-};
-
-/* 0, or a negative errno and which step it was. settings may be NULL: all as the daemon. */
-int child_apply(const struct process_settings *settings, struct child_failure *ret_failure);
+/* Whether it is one: what was read from a status pipe may have been written by a worker. */
+bool child_is_failure(const struct child_failure *failure);
 
 /* Whether the system refused what the pool's settings ask for. */
 bool child_was_refused(const struct child_failure *failure);

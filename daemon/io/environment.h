@@ -11,10 +11,12 @@
 /*
  * A new array of "NAME=value"s, most of them borrowed; to be freed as a whole with free(). NULL
  * without memory. added: NULL-terminated, or NULL; what is there replaces the daemon's, and what
- * is there without a '=' is removed. clear: nothing of the daemon's is in it. threads: for
- * OMP_NUM_THREADS and its like, where neither the daemon's environment nor added names them; 0:
+ * is there without a '=' is removed. clear: nothing of the daemon's is in it. other_user: nor is
+ * what is true of the daemon's user; what is removed is in it as a "NAME", for launched.c. threads:
+ * for OMP_NUM_THREADS and its like, where neither the daemon's environment nor added names them; 0:
  * does not say. socket: for PROCPOOL_SOCKET, which it becomes whatever the daemon's environment and
  * added say: all of its "NAME=value", borrowed too; NULL where the daemon cannot be named: then
  * there is none.
  */
-char **environment_make(char *const *added, bool clear, unsigned threads, char *socket);
+char **environment_make(char *const *added, bool clear, bool other_user, unsigned threads,
+			char *socket);

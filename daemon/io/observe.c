@@ -74,7 +74,7 @@ void observe_pools(const struct server *server, const struct session *session,
 		write_key_uint(w, "generation", pool->generation);
 		procpool_write_string(w, "stale");
 		procpool_write_bool(w, pool_is_stale(pool));
-		write_key_uint(w, "uid", pool->code->user ? pool->code->uid : server->core.own_uid);
+		write_key_uint(w, "uid", pool->code->uid);
 		procpool_write_string(w, "pickle");
 		procpool_write_bool(w, pool->spec->pickle && pool->code->pickle);
 		procpool_write_string(w, "session");

@@ -19,8 +19,10 @@ static struct pool_spec *read_spec(struct call *call)
 		return NULL;
 	int r = pool_params_read(params[0], call->core->limits.name_bytes,
 				 call->server->config->workers, &spec, &problem);
-	if (r == POOL_PARAMS_READ)
+	if (r == POOL_PARAMS_READ) {
+		spec->uid = call->core->own_uid; /* the launcher says its default */
 		return spec;
+	}
 	if (r == POOL_PARAMS_WRONG)
 		call_answer_problem(call, &problem);
 	else

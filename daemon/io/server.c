@@ -16,6 +16,7 @@
 #include "io/channel.h"
 #include "io/cpu_count.h"
 #include "io/creator.h"
+#include "io/launch.h"
 #include "io/log.h"
 #include "io/peer.h"
 #include "io/worker_process.h"
@@ -270,6 +271,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 	} while (has_more(server));
 	open_when_settled(server);
 	set_timer(server);
+	launch_watch_turn(&server->launch_watch, server->loop);
 	notify_turn(&server->notify);
 	if (core_stopped(&server->core) && (server->core.grace_over || !has_unsent(server)))
 		ev_break(loop, EVBREAK_ALL);
@@ -400,13 +402,23 @@ static void on_last_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-static void on_creator_end(void *data)
+static void stop_at_once(struct server *server)
 {
-	struct server *server = data;
-	log_info("the program that this daemon belongs to has ended: ending");
 	stop(server, 0);
 	ev_timer_init(&server->last_timer, on_last_timer, LAST_SECONDS, 0.);
 	ev_timer_start(server->loop, &server->last_timer);
+}
+
+static void on_creator_end(void *data)
+{
+	log_info("the program that this daemon belongs to has ended: ending");
+	stop_at_once(data);
+}
+
+void server_fail(struct server *server)
+{
+	server->failed = true;
+	stop_at_once(server);
 }
 
 void server_belong(struct server *server, struct creator *creator)
@@ -437,7 +449,8 @@ static void prepare_cgroup(struct server *server)
 		wanted = wanted || config->pools[i]->memory_bytes > 0;
 	if (!wanted)
 		return;
-	int r = cgroup_init(&server->cgroup, "");
+	const struct launch *launch = server->launch_watch.launch;
+	int r = cgroup_init(&server->cgroup, "", launch ? launch_pid(launch) : 0);
 	if (r == 0)
 		log_info("limits of memory are enforced by cgroups in %s", server->cgroup.path);
 	else
@@ -555,6 +568,7 @@ int server_init(struct server *server, const struct config *config)
 		ev_io_init(&server->doors[i].watcher, on_connection, server->doors[i].listener.fd,
 			   EV_READ);
 	}
+	launch_watch_start(&server->launch_watch, server->loop);
 	prepare_cgroup(server);
 	return add_pools(server);
 }
@@ -582,6 +596,7 @@ void server_fini(struct server *server)
 	for (size_t i = 0; i < server->door_count; i++)
 		listener_fini(&server->doors[i].listener);
 	notify_fini(&server->notify);
+	launch_watch_fini(&server->launch_watch, server->loop);
 	if (server->loop)
 		ev_loop_destroy(server->loop);
 	cgroup_fini(&server->cgroup);

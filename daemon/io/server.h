@@ -20,6 +20,7 @@
 #include "io/cgroup.h"
 #include "io/config.h"
 #include "io/input.h"
+#include "io/launch_watch.h"
 #include "io/listener.h"
 #include "io/notify.h"
 
@@ -46,6 +47,7 @@ struct server {
 	char *socket_variable;      /* of runtimes: PROCPOOL_SOCKET=...; owned; or NULL */
 	unsigned cpus;              /* that the daemon may use */
 	struct cgroup cgroup;
+	struct launch_watch launch_watch;
 	struct notify notify;
 	struct input_scratch *scratch;
 	uint64_t now_us; /* of this turn, monotonic */
@@ -82,16 +84,20 @@ struct server {
 	ev_timer last_timer; /* when what a creator has left must be gone */
 	bool is_private;     /* it belongs to a creator */
 	bool stopping;
-	bool abandoned; /* the creator is gone, and some process does not end */
+	bool abandoned; /* it ends at once, and some process does not */
+	bool failed;    /* it has ended because it could not go on */
 };
 
-/* Of a zeroed server whose doors have their listeners: starts the pools. 0 or a negative errno;
- * server_fini() in any case. */
+/* Of a zeroed server whose doors have their listeners, and which has its launcher: starts the
+ * pools. 0 or a negative errno; server_fini() in any case. */
 int server_init(struct server *server, const struct config *config);
 void server_fini(struct server *server);
 
 /* Ends it, in server_run(), when the creator has ended: at once, with all that runs. */
 void server_belong(struct server *server, struct creator *creator);
+
+/* Ends it at once, because it cannot go on. */
+void server_fail(struct server *server);
 
 /* Runs until a signal, or its creator's end, has ended it. */
 void server_run(struct server *server);

@@ -123,7 +123,7 @@ static int teardown(void **state)
 static void test_the_daemon_moves_to_a_leaf_and_hands_memory_down(void **state)
 {
 	struct fixture *f = *state;
-	assert_int_equal(cgroup_init(&f->cgroup, f->root), 0);
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 0), 0);
 	assert_string_equal(f->cgroup.path, path_of(f, APP));
 	assert_string_equal(get(f, APP "/daemon/cgroup.procs"), own_pid());
 	assert_string_equal(get(f, APP "/cgroup.subtree_control"), "+memory");
@@ -133,7 +133,7 @@ static void test_a_daemon_in_its_leaf_uses_the_one_above(void **state)
 {
 	struct fixture *f = *state;
 	put(f, "/proc/self/cgroup", "0::/app/daemon\n");
-	assert_int_equal(cgroup_init(&f->cgroup, f->root), 0);
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 0), 0);
 	assert_string_equal(f->cgroup.path, path_of(f, APP));
 }
 
@@ -141,11 +141,11 @@ static void test_without_the_controller_nothing_is_touched(void **state)
 {
 	struct fixture *f = *state;
 	put(f, APP "/cgroup.controllers", "cpu hugememory memory2 pids\n");
-	assert_int_equal(cgroup_init(&f->cgroup, f->root), -ENOENT);
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 0), -ENOENT);
 	assert_null(f->cgroup.path);
 	assert_string_equal(get(f, APP "/daemon/cgroup.procs"), "");
 	put(f, "/proc/self/cgroup", "12:memory:/app\n");
-	assert_int_equal(cgroup_init(&f->cgroup, f->root), -ENOENT);
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 0), -ENOENT);
 	struct cgroup_leaf *leaf;
 	assert_int_equal(cgroup_confine(&f->cgroup, 4242, 1 << 20, &leaf), -ENOENT);
 }
@@ -154,7 +154,7 @@ static void test_where_memory_cannot_be_handed_down_the_daemon_moves_back(void *
 {
 	struct fixture *f = *state;
 	unlink(path_of(f, APP "/cgroup.subtree_control"));
-	assert_int_equal(cgroup_init(&f->cgroup, f->root), -ENOENT);
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 0), -ENOENT);
 	assert_null(f->cgroup.path);
 	assert_string_equal(get(f, APP "/cgroup.procs"), own_pid());
 }
@@ -164,7 +164,7 @@ static void test_a_worker_gets_its_limit_before_it_is_moved(void **state)
 	struct fixture *f = *state;
 	struct cgroup_leaf *leaf = NULL;
 	make_leaf(f, APP "/worker-1");
-	assert_int_equal(cgroup_init(&f->cgroup, f->root), 0);
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 0), 0);
 	assert_int_equal(cgroup_confine(&f->cgroup, 4242, 64 << 20, &leaf), 0);
 	assert_string_equal(get(f, APP "/worker-1/memory.max"), "67108864");
 	assert_string_equal(get(f, APP "/worker-1/memory.oom.group"), "1");
@@ -186,7 +186,7 @@ static void test_a_leaf_goes_as_soon_as_it_is_empty(void **state)
 	struct fixture *f = *state;
 	struct cgroup_leaf *leaf = NULL;
 	make_leaf(f, APP "/worker-1");
-	assert_int_equal(cgroup_init(&f->cgroup, f->root), 0);
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 0), 0);
 	assert_int_equal(cgroup_confine(&f->cgroup, 4242, 64 << 20, &leaf), 0);
 	cgroup_release(&f->cgroup, leaf);
 	/* Its files stand for processes here. */

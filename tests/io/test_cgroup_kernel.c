@@ -35,7 +35,7 @@ int main(void)
 {
 	struct cgroup cgroup;
 	struct cgroup_leaf *leaf = NULL;
-	int ready[2], status, r = cgroup_init(&cgroup, "");
+	int ready[2], status, r = cgroup_init(&cgroup, "", 0);
 	if (r < 0) {
 		printf("no delegated cgroup: %s\n", strerror(-r));
 		return SKIPPED;
