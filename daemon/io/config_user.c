@@ -114,7 +114,7 @@ static int settle_names(struct candidate *pool)
 static int settle_user(struct candidate *pool)
 {
 	struct pool_spec *spec = pool->spec;
-	if (!spec->user && pool->source->is_system && pool->source->has_launcher) {
+	if (!spec->user && pool->source->has_launcher) {
 		spec->user = strdup(WORKER_USER);
 		if (!spec->user)
 			return -ENOMEM;
