@@ -462,14 +462,8 @@ static void prepare_cgroup(struct server *server)
 static int add_pools(struct server *server)
 {
 	const struct config *config = server->config;
-	/* Where nobody was named, whoever can reach the socket. */
-	const struct access everyone = {.call = {.given = true, .everyone = true}};
-	const struct access *access = config->access.call.given ? &config->access : &everyone;
-	int r = core_set_access(&server->core, access);
-	for (size_t i = 0; r == 0 && i < config->pool_count; i++)
-		r = access_complete(&config->pools[i]->access, access);
-	if (r < 0)
-		return r;
+	if (core_set_access(&server->core, &config->access) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < config->pool_count; i++)
 		if (!core_add_pool(&server->core, config->pools[i], server->now_us))
 			return -ENOMEM;

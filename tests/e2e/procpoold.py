@@ -167,7 +167,11 @@ def quote(value):
 
 
 def section(title, settings):
-    return title + " {\n" + "".join(f"\t{name} = {quote(value)}\n" for name, value in settings.items()) + "}\n"
+    lines = (
+        section(name, value) if isinstance(value, dict) else f"\t{name} = {quote(value)}\n"
+        for name, value in settings.items()
+    )
+    return title + " {\n" + "".join(lines) + "}\n"
 
 
 class Daemon:
@@ -181,6 +185,7 @@ class Daemon:
     address                       then: "option" (--socket), "config", or "default"
     stale                         then: a socket file that nobody listens at is in its place
     mode                          of the socket that is handed over
+    access                        map for the section `access`; default: where others can connect, everybody may call
     args, env                     further arguments and variables
     program                       the installed one, which finds its things without the variables of `meson devenv`
     wrapper                       a command in front of it
@@ -190,7 +195,7 @@ class Daemon:
 
     def __init__(self, workers=2, modules=(), log_level="info", limits=None, pools=None, config="", listen=True,
                  address="option", stale=False, args=(), env=None, program=None, wrapper=(),
-                 setup=None, mode=0o600, user=None):
+                 setup=None, mode=0o600, access=None, user=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="procpool-test-"))
         self.dir.chmod(0o711)
         self.path = self.dir / "procpoold.sock"
@@ -230,6 +235,10 @@ class Daemon:
         text = config
         if limits:
             text += section("limits", limits)
+        if access is None and mode & 0o006:
+            access = {"call": ["*"]}
+        if access is not None:
+            text += section("access", access)
         for name, settings in (pools or {}).items():
             text += section("pool " + quote(name), settings)
         if text:
