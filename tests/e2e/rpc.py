@@ -31,9 +31,20 @@ def pack(value):
 
 class Client:
     def __init__(self, path, timeout=None):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        sock.connect(str(path))
+        self._begin(sock, timeout)
+
+    @classmethod
+    def of_socket(cls, sock, timeout=None):
+        """On a connection that somebody else has made; taken over."""
+        client = cls.__new__(cls)
+        client._begin(sock, timeout)
+        return client
+
+    def _begin(self, sock, timeout):
         self.timeout = DEADLINE if timeout is None else timeout
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self.sock.connect(str(path))
+        self.sock = sock
         self.sock.setblocking(False)
         self.unpacker = msgpack.Unpacker(
             raw=False, strict_map_key=False, unicode_errors="surrogateescape", max_buffer_size=2**31 - 1
