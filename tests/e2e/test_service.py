@@ -121,7 +121,7 @@ def test_while_it_drains_it_asks_for_time_and_tells_how_much(service):
 
 
 def test_it_asks_for_no_more_time_when_the_grace_is_over(service):
-    runtime = ["/usr/bin/python3", "-c", "import signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(60)"]
+    runtime = ["/usr/bin/python3", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"]
     server = service(pools={"stubborn": {"runtime": runtime}}, config="grace_seconds = 1\n")
     server.hear("EXTEND_TIMEOUT_USEC")
     server.kill()

@@ -129,6 +129,11 @@ def journal(*words):
     return run("journalctl", "-b", "-o", "cat", *words)
 
 
+def ids(name):
+    _, _, uid, gid, *_ = run("getent", "passwd", name).split(":")
+    return int(uid), int(gid)
+
+
 def unit_files():
     installed = [pathlib.Path("/", line) for line in (HERE / "installed").read_text().splitlines()]
     return [path for path in installed if path.suffix in (".service", ".socket")]
@@ -225,6 +230,12 @@ def the_first_connection_starts_it():
 @check
 def who_is_in_the_group_may_call():
     assert run("ppctl", "apply", "demo.inc", "41", user="caller") == "42\n"
+
+
+@check
+def others_are_told_whom_to_ask():
+    status, said = status_of("setpriv", "--reuid=stranger", "--regid=stranger", "--init-groups", "ppctl", "apply", "demo.inc", "41")
+    assert status != 0 and "ask the administrator for the right to" in said, said
 
 
 @check
@@ -352,12 +363,22 @@ def a_configuration_that_is_wrong_is_told_and_tried_again():
         assert waiting.response(asked) == 42
 
 
+@check
+def the_journal_can_be_searched_by_fields():
+    uid = ids("caller")[0]
+    run("ppctl", "apply", "demo.crash", "11", user="caller", ok=False)
+    run("journalctl", "--sync")
+    lines = run("journalctl", "-b", "-u", SERVICE, "-o", "json", "PROCPOOL_FUNCTION=demo.crash").splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert len(entries) == 1, lines
+    wanted = {"PROCPOOL_POOL": "main", "PROCPOOL_UID": str(uid), "PROCPOOL_OUTCOME": "worker-lost",
+              "SYSLOG_IDENTIFIER": "procpoold", "_UID": str(ids("procpool")[0])}  # fmt: skip
+    assert wanted.items() <= entries[0].items(), entries[0]
+    assert {"PROCPOOL_WORKER", "PROCPOOL_PID", "PROCPOOL_JOB", "PROCPOOL_DURATION_USEC"} <= entries[0].keys(), entries[0]
+    assert "signal 11" in entries[0]["MESSAGE"] and "demo.crash" in entries[0]["MESSAGE"]
+
+
 # ---- what workers may ----
-
-
-def ids(name):
-    _, _, uid, gid, *_ = run("getent", "passwd", name).split(":")
-    return int(uid), int(gid)
 
 
 @check
