@@ -98,7 +98,8 @@ static int take_launcher(struct launch **ret, char **ret_error)
 }
 
 /* launch: or NULL; taken over. life: of a private daemon, or NULL. */
-static int serve(const struct config *config, struct launch *launch, struct private_life *life)
+static int serve(const struct config_source *source, struct config *config, struct launch *launch,
+		 struct private_life *life)
 {
 	static struct server server;
 	char *error = NULL;
@@ -107,7 +108,7 @@ static int serve(const struct config *config, struct launch *launch, struct priv
 	int r = listen_for(&server, config, life, &error);
 	if (r < 0)
 		return fail(error, r);
-	r = server_init(&server, config);
+	r = server_init(&server, source, config);
 	if (r == 0 && life) {
 		server_belong(&server, &life->creator);
 		r = private_tell(life);
@@ -121,12 +122,12 @@ static int serve(const struct config *config, struct launch *launch, struct priv
 	return r == 0 && !server.failed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int serve_privately(const struct config *config, int creator)
+static int serve_privately(const struct config_source *source, struct config *config, int creator)
 {
 	struct private_life life;
 	char *error = NULL;
 	int r = private_begin(&life, creator, &error);
-	int status = r == 0 ? serve(config, NULL, &life) : fail(error, r);
+	int status = r == 0 ? serve(source, config, NULL, &life) : fail(error, r);
 	private_fini(&life);
 	return status;
 }
@@ -156,8 +157,10 @@ int main(int argc, char **argv)
 		r = config_read(&options.source, &config, &error);
 	if (r == 0) {
 		log_init(config.log_level);
-		status = options.source.is_private ? serve_privately(&config, options.creator)
-						   : serve(&config, launch, NULL);
+		if (options.source.is_private)
+			status = serve_privately(&options.source, &config, options.creator);
+		else
+			status = serve(&options.source, &config, launch, NULL);
 		config_fini(&config);
 	} else {
 		status = fail(error, r);

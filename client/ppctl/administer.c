@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* recycle, scale, pause, resume, drain and kill: what changes pools and workers. */
+/* recycle, reload, scale, pause, resume, drain and kill: what changes pools and workers. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "command.h"
 #include "json_write.h"
 #include "print.h"
+#include "text.h"
 
 /* Calls a method. STATUS_OK: *out is the answer; errors are reported here. */
 static enum exit_status request(struct session *session, const char *method,
@@ -62,6 +63,58 @@ enum exit_status command_recycle(struct session *session)
 		shown = procpool_value_get(outcome.value, "generation");
 	if (status == STATUS_OK)
 		print_result(&session->output.pending, shown, false);
+	procpool_outcome_fini(&outcome);
+	return status;
+}
+
+/* "changed: images, fonts". Whether there are any. */
+static bool print_names(struct text *out, const char *what, struct procpool_value names)
+{
+	struct procpool_iter it = procpool_iter(names);
+	struct procpool_value name;
+	const void *data;
+	size_t size;
+	bool any = false;
+	while (procpool_iter_next(&it, &name)) {
+		if (!procpool_value_bytes(name, &data, &size))
+			continue;
+		text_addf(out, "%s%s", any ? ", " : what, any ? "" : ": ");
+		print_name(out, data, size);
+		any = true;
+	}
+	if (any)
+		text_add_char(out, '\n');
+	return any;
+}
+
+static void print_changes(struct text *out, struct procpool_value done)
+{
+	bool any = print_names(out, "changed", procpool_value_get(done, "changed"));
+	any |= print_names(out, "added", procpool_value_get(done, "added"));
+	any |= print_names(out, "removed", procpool_value_get(done, "removed"));
+	any |= print_names(out, "changed by a restart only", procpool_value_get(done, "restart"));
+	if (!any)
+		text_add_string(out, "no pool has changed\n");
+}
+
+/* Where a pool fails, all the rest is in force, and said, too. */
+enum exit_status command_reload(struct session *session)
+{
+	struct procpool_outcome outcome = PROCPOOL_OUTCOME_INIT;
+	enum exit_status status = STATUS_OK;
+	static const uint8_t nothing[] = {0x90};
+	struct procpool_value none = {nothing, sizeof(nothing)};
+	enum session_status end = session_request(session, "reload", none, &outcome);
+	bool failed = outcome.code != PROCPOOL_OK;
+	struct procpool_value done = failed ? outcome.error : outcome.value;
+	if (end != SESSION_OK)
+		return session_end(session, end);
+	if (session->args->json && !failed)
+		print_result(&session->output.pending, done, false);
+	else if (!session->args->json && procpool_value_get(done, "changed").size > 0)
+		print_changes(&session->output.pending, done);
+	if (failed)
+		status = error_report(NULL, &outcome, session->args->json);
 	procpool_outcome_fini(&outcome);
 	return status;
 }

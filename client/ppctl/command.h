@@ -47,6 +47,7 @@ enum exit_status command_functions(struct session *session);
 enum exit_status command_ping(struct session *session);
 /* administer.c */
 enum exit_status command_recycle(struct session *session);
+enum exit_status command_reload(struct session *session);
 enum exit_status command_scale(struct session *session);
 enum exit_status command_pause(struct session *session);
 enum exit_status command_resume(struct session *session);

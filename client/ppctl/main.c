@@ -57,6 +57,13 @@ static const char recycle_help[] =
 
 #define FOR_ADMINISTRATORS "For the administrator: root, or the user that the daemon runs as.\n"
 
+static const char reload_help[] =
+	"Prints what has changed when all of it is in force. Pools change where their settings\n"
+	"do, without an interruption; those that are not configured any more finish what they\n"
+	"have. A configuration that is wrong is refused, says where, and changes nothing; a pool\n"
+	"whose new code does not load goes on with the old. The exit status is not 0 "
+	"then.\n" FOR_ADMINISTRATORS;
+
 static const char scale_help[] = "From now on the pool has N workers, or MIN to MAX by how much "
 				 "there is to do: workers are\n"
 				 "started, or end when they have finished what they run. Lasts "
@@ -98,6 +105,7 @@ static const struct command commands[] = {
 	{"functions", "", "List the functions that can be called", NULL, "p", false, false, 0, 0, command_functions},
 	{"stats", "", "Show counters and times", NULL, "", false, false, 0, 0, command_stats},
 	{"recycle", "POOL", "Load a pool's code anew while it serves", recycle_help, "", false, false, 1, 1, command_recycle},
+	{"reload", "", "Let the daemon read its configuration again", reload_help, "", false, false, 0, 0, command_reload},
 	{"scale", "POOL N|MIN-MAX", "Change how many workers a pool has", scale_help, "", false, false, 2, 2, command_scale},
 	{"pause", "POOL", "Let a pool begin nothing more", pause_help, "", false, false, 1, 1, command_pause},
 	{"resume", "POOL", "Undo pause and drain", resume_help, "", false, false, 1, 1, command_resume},

@@ -25,7 +25,7 @@ _ppctl() {
 	local cur prev words cword
 	_init_completion || return
 	local commands="apply async map wait result cancel watch jobs job pools workers functions stats
-		recycle scale pause resume drain kill doctor ping help"
+		recycle reload scale pause resume drain kill doctor ping help"
 	local command="" operands=0 i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in

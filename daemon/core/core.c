@@ -16,9 +16,10 @@
 #include "core/scheduler.h"
 #include "core/stop.h"
 
-static void set_limits(struct core *core)
+void core_set_limits(struct core *core, const struct limits *limits)
 {
-	const struct limits *l = &core->limits;
+	const struct limits *l = limits;
+	core->limits = *limits;
 #define LIMIT(list, resource, limit) list[resource] = (struct account_limit){l->limit, #limit}
 	LIMIT(core->root_limits, RESOURCE_CONNECTIONS, connections);
 	LIMIT(core->user_limits, RESOURCE_CONNECTIONS, connections_user);
@@ -41,10 +42,9 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 	      uint64_t seed)
 {
 	memset(core, 0, sizeof(*core));
-	core->limits = *limits;
 	core->own_uid = own_uid;
 	core->random = seed;
-	set_limits(core);
+	core_set_limits(core, limits);
 	account_init(&core->root, NULL, core->root_limits);
 	job_table_init(&core->jobs, first_job_id);
 	timer_heap_init(&core->timers);

@@ -125,6 +125,9 @@ int core_init(struct core *core, const struct limits *limits, uid_t own_uid, uin
 /* After core_stop() and the end of all sessions and processes. */
 void core_fini(struct core *core);
 
+/* Other limits, in force at once. What is beyond them already stays. */
+void core_set_limits(struct core *core, const struct limits *limits);
+
 /* The next thing to do; false if there is none. To be ended with action_fini(). */
 bool core_next_action(struct core *core, struct action *ret);
 void action_fini(struct action *action);

@@ -19,7 +19,8 @@ struct counts {
 
 bool status_is_settled(const struct pool *pool)
 {
-	return pool->ready_count >= pool->target || pool->failures > 0 || pool->restarts > 0;
+	return pool->state != POOL_OPEN || pool->ready_count >= pool->target ||
+	       pool->failures > 0 || pool->restarts > 0;
 }
 
 static bool is_failing(const struct pool *pool)

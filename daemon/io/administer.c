@@ -9,6 +9,7 @@
 #include "io/call.h"
 #include "io/log.h"
 #include "io/peer.h"
+#include "io/reload.h"
 #include "io/server.h"
 
 /* The pool that is the only param. NULL: answered. */
@@ -39,6 +40,13 @@ void administer_recycle(struct call *call)
 			 &error))
 		log_order(call, pool, "recycling");
 	else
+		call_answer_error(call, error);
+}
+
+void administer_reload(struct call *call)
+{
+	struct outcome error;
+	if (call_no_params(call) && !reload_begin(call->server, call->session, call->msgid, &error))
 		call_answer_error(call, error);
 }
 

@@ -5,6 +5,7 @@
 struct call;
 
 void administer_recycle(struct call *call);
+void administer_reload(struct call *call);
 void administer_scale(struct call *call);
 void administer_pause(struct call *call);
 void administer_resume(struct call *call);

@@ -86,6 +86,11 @@ void log_init(enum log_level level)
 	log_init_at(level, JOURNAL_SOCKET);
 }
 
+void log_set_level(enum log_level level)
+{
+	state.level_max = level;
+}
+
 const char *log_level_name(enum log_level level)
 {
 	return levels[level].name;

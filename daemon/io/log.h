@@ -81,6 +81,9 @@ void log_init(enum log_level level);
 /* Likewise, of a journal whose socket is elsewhere. */
 void log_init_at(enum log_level level, const char *journal_socket);
 
+/* From now on. */
+void log_set_level(enum log_level level);
+
 /* "error", "warning", "info", "debug". */
 const char *log_level_name(enum log_level level);
 

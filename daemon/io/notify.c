@@ -136,7 +136,7 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 
 static bool needs_time(const struct notify *notify)
 {
-	return notify->phase == NOTIFY_STARTING ||
+	return notify->phase == NOTIFY_STARTING || notify->phase == NOTIFY_RELOADING ||
 	       (notify->phase == NOTIFY_STOPPING && !notify->core->grace_over);
 }
 

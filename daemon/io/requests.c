@@ -445,6 +445,7 @@ static const struct {
 	{"join", RIGHT_OPEN, pool_handle_join},
 	{"terminate", RIGHT_OPEN, pool_handle_terminate},
 	{"recycle", RIGHT_ADMINISTER, administer_recycle},
+	{"reload", RIGHT_ADMINISTER_DAEMON, administer_reload},
 	{"scale", RIGHT_ADMINISTER, administer_scale},
 	{"pause", RIGHT_ADMINISTER, administer_pause},
 	{"resume", RIGHT_ADMINISTER, administer_resume},

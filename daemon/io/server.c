@@ -2,6 +2,7 @@
 #include "io/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "io/launch.h"
 #include "io/log.h"
 #include "io/peer.h"
+#include "io/reload.h"
 #include "io/worker_process.h"
 
 /* Connections accepted in one turn, so that a storm of them delays nobody. */
@@ -83,7 +85,8 @@ static void execute(struct server *server, const struct action *action)
 		if (action->worker->channel)
 			channel_send_task(action->worker->channel, action->chunk);
 		break;
-	case ACTION_UPDATED: /* of interest only to who asks for updates */
+	case ACTION_UPDATED:
+		reload_finish(server, &action->outcome);
 		break;
 	case ACTION_CHECK_WORKER:
 		if (action->worker->channel)
@@ -392,6 +395,19 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 	stop(server, server->config->grace_seconds);
 }
 
+static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct server *server = watcher->data;
+	struct outcome error;
+	if (server->ends_at_hangup) {
+		on_signal(loop, watcher, events);
+		return;
+	}
+	if (!server->stopping && !reload_begin(server, NULL, 0, &error))
+		outcome_fini(&error);
+	server_execute(server);
+}
+
 /* Such as a spawner that was stopped by a signal: it gets SIGKILL when this process ends, and its
  * workers when it does. */
 static void on_last_timer(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -429,34 +445,34 @@ void server_belong(struct server *server, struct creator *creator)
 
 /* ---- life ---- */
 
+/*
+ * SIGHUP tells a service to read its configuration again, and a program that its terminal is gone.
+ * Which of these it is can only be told from how it was started: one that a person started in a
+ * terminal, and not with nohup(1), ends with that.
+ */
+static bool ends_at_hangup(const struct server *server)
+{
+	struct sigaction before;
+	if (server->source->is_private)
+		return true;
+	int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return sigaction(SIGHUP, NULL, &before) < 0 || before.sa_handler != SIG_IGN;
+}
+
 static void watch_signals(struct server *server)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	server->ends_at_hangup = ends_at_hangup(server);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		ev_signal_init(&server->signals[i], on_signal, numbers[i]);
+		ev_signal_init(&server->signals[i], numbers[i] == SIGHUP ? on_hangup : on_signal,
+			       numbers[i]);
 		server->signals[i].data = server;
 		ev_signal_start(server->loop, &server->signals[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
-}
-
-/* Where a pool limits its workers' memory, and before any process is started. */
-static void prepare_cgroup(struct server *server)
-{
-	const struct config *config = server->config;
-	bool wanted = false;
-	for (size_t i = 0; i < config->pool_count; i++)
-		wanted = wanted || config->pools[i]->memory_bytes > 0;
-	if (!wanted)
-		return;
-	const struct launch *launch = server->launch_watch.launch;
-	int r = cgroup_init(&server->cgroup, "", launch ? launch_pid(launch) : 0);
-	if (r == 0)
-		log_info("limits of memory are enforced by cgroups in %s", server->cgroup.path);
-	else
-		log_info("limits of memory are kept by looking now and then: no cgroup v2 with the "
-			 "memory controller is delegated to the daemon (%s)",
-			 strerror(-r));
 }
 
 static int add_pools(struct server *server)
@@ -514,8 +530,9 @@ static int init_core(struct server *server)
 			 1 + first_id % (JOB_ID_MAX / 2), seed);
 }
 
-int server_init(struct server *server, const struct config *config)
+int server_init(struct server *server, const struct config_source *source, struct config *config)
 {
+	server->source = source;
 	server->config = config;
 	server->cpus = cpu_count();
 	STAILQ_INIT(&server->cgroup.emptied);
@@ -563,7 +580,8 @@ int server_init(struct server *server, const struct config *config)
 			   EV_READ);
 	}
 	launch_watch_start(&server->launch_watch, server->loop);
-	prepare_cgroup(server);
+	/* Before any process is started. */
+	worker_process_limit_memory(server);
 	return add_pools(server);
 }
 

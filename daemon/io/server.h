@@ -40,13 +40,15 @@ TAILQ_HEAD(channel_list, channel);
 
 struct server {
 	struct ev_loop *loop;
-	const struct config *config;
+	const struct config_source *source; /* what the configuration is read from; borrowed */
+	struct config *config;              /* the caller's, whose contents io/reload.c replaces */
 	struct core core;
 	rlim_t runtime_descriptors; /* soft limit of runtimes; 0: the daemon's own */
 	char *native_runtime[2];    /* argv; owned */
 	char *socket_variable;      /* of runtimes: PROCPOOL_SOCKET=...; owned; or NULL */
 	unsigned cpus;              /* that the daemon may use */
 	struct cgroup cgroup;
+	bool limits_memory; /* it was looked for a cgroup */
 	struct launch_watch launch_watch;
 	struct notify notify;
 	struct input_scratch *scratch;
@@ -81,6 +83,7 @@ struct server {
 	ev_timer timer;      /* the core's next */
 	uint64_t timer_us;   /* what it is set to */
 	ev_signal signals[3];
+	bool ends_at_hangup; /* SIGHUP ends it, as the end of its terminal does; else it reloads */
 	ev_timer last_timer; /* when what a creator has left must be gone */
 	bool is_private;     /* it belongs to a creator */
 	bool stopping;
@@ -89,8 +92,9 @@ struct server {
 };
 
 /* Of a zeroed server whose doors have their listeners, and which has its launcher: starts the
- * pools. 0 or a negative errno; server_fini() in any case. */
-int server_init(struct server *server, const struct config *config);
+ * pools of the config, which was read from the source. 0 or a negative errno; server_fini() in any
+ * case. */
+int server_init(struct server *server, const struct config_source *source, struct config *config);
 void server_fini(struct server *server);
 
 /* Ends it, in server_run(), when the creator has ended: at once, with all that runs. */

@@ -11,6 +11,7 @@
 #include "core/health.h"
 #include "io/about.h"
 #include "io/channel.h"
+#include "io/launch.h"
 #include "io/log.h"
 #include "io/proc.h"
 #include "io/server.h"
@@ -43,6 +44,25 @@ void worker_process_check(struct channel *channel)
 }
 
 /* ---- memory ---- */
+
+void worker_process_limit_memory(struct server *server)
+{
+	const struct config *config = server->config;
+	bool wanted = false;
+	for (size_t i = 0; i < config->pool_count; i++)
+		wanted = wanted || config->pools[i]->memory_bytes > 0;
+	if (!wanted || server->limits_memory)
+		return;
+	server->limits_memory = true;
+	const struct launch *launch = server->launch_watch.launch;
+	int r = cgroup_init(&server->cgroup, "", launch ? launch_pid(launch) : 0);
+	if (r == 0)
+		log_info("limits of memory are enforced by cgroups in %s", server->cgroup.path);
+	else
+		log_info("limits of memory are kept by looking now and then: no cgroup v2 with the "
+			 "memory controller is delegated to the daemon (%s)",
+			 strerror(-r));
+}
 
 /* A pid is what a spawner says, and where that lives in a namespace of its own, it is another's
  * here; a child of the spawner it is not by chance. */

@@ -177,7 +177,7 @@ def section(title, settings):
 class Daemon:
     """One procpoold.
 
-    workers, modules, log_level   command line
+    workers, modules, log_level   command line; None: not there
     limits                        map for the section `limits` of the configuration
     pools                         map of pool names to their settings
     config                        further text of the configuration
@@ -231,20 +231,15 @@ class Daemon:
             command += ["--workers", str(workers)]
         for module in modules:
             command += ["--module", str(module)]
-        command += ["--log-level", log_level]
-        text = config
-        if limits:
-            text += section("limits", limits)
+        if log_level:
+            command += ["--log-level", log_level]
         if access is None and mode & 0o006:
             access = {"call": ["*"]}
-        if access is not None:
-            text += section("access", access)
-        for name, settings in (pools or {}).items():
-            text += section("pool " + quote(name), settings)
-        if text:
-            conf = self.dir / "procpoold.conf"
-            conf.write_text(text)
-            command += ["--config", str(conf)]
+        self.access = access
+        self.conf = self.dir / "procpoold.conf"
+        if config or limits or access is not None or pools:
+            self.configure(pools, limits, config)
+            command += ["--config", str(self.conf)]
         self.command = command + list(args)
 
         listener = None
@@ -262,6 +257,16 @@ class Daemon:
         if listener:
             listener.close()
         self.pidfd = os.pidfd_open(self.pid)
+
+    def configure(self, pools=None, limits=None, config=""):
+        """Replaces the configuration, as editors do it. It is not read by that."""
+        text = config + (section("limits", limits) if limits else "")
+        text += section("access", self.access) if self.access is not None else ""
+        for name, settings in (pools or {}).items():
+            text += section("pool " + quote(name), settings)
+        new = self.conf.with_suffix(".new")
+        new.write_text(text)
+        os.rename(new, self.conf)
 
     def spawn(self, listener, extra, setup):
         log = f"log_path={self.dir}/sanitizer/report"

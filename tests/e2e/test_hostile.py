@@ -15,8 +15,8 @@ from procpoold import Daemon
 from rpc import Client, Closed, pack
 
 METHODS = ["hello", "ping", "apply", "apply_async", "map", "map_async", "wait", "result", "cancel", "job", "jobs",
-           "subscribe", "unsubscribe", "pools", "workers", "functions", "stats", "recycle", "scale", "pause",
-           "resume", "drain", "kill"]  # fmt: skip
+           "subscribe", "unsubscribe", "pools", "workers", "functions", "stats", "recycle", "reload", "scale",
+           "pause", "resume", "drain", "kill"]  # fmt: skip
 
 CODES = {"bad-request", "unknown-method", "unknown-function", "ambiguous", "no-such-pool", "no-such-job", "denied", "busy",
          "too-large", "function-failed", "worker-lost", "cancelled", "not-ready", "out-of-memory"}  # fmt: skip

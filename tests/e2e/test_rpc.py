@@ -28,6 +28,7 @@ REQUESTS = {
     "functions": [0, 9, "functions", [{"pool": "default"}]],
     "stats": [0, 9, "stats", []],
     "recycle": [0, 9, "recycle", ["nowhere"]],
+    "reload": [0, 9, "reload", []],
     "scale": [0, 9, "scale", ["default", {"min": 1, "max": 2}]],
     "pause": [0, 9, "pause", ["nowhere"]],
     "resume": [0, 9, "resume", ["default"]],

@@ -234,6 +234,7 @@ def test_what_is_administered(client):
     client.drain("default", DEADLINE)
     client.resume("default")
     assert client.recycle("default") >= 2
+    assert client.reload() == {"changed": [], "added": [], "removed": [], "restart": []}
     with pytest.raises(errors.BadRequest):
         client.kill(1)
 

@@ -387,6 +387,12 @@ class Client:
         """Fresh workers with fresh code, without a gap; the generation of the code, when all are ready."""
         return int(self.request("recycle", pool)["generation"])
 
+    def reload(self) -> Dict[str, List[str]]:
+        """The daemon reads its configuration again: the names of the pools that were `changed`, `added` and `removed`,
+        and of the settings that need a `restart`, when all of it is in force. BadRequest where it is refused, and
+        InitializerFailed where the code of a pool does not load: that goes on with the old code."""
+        return dict(self.request("reload"))
+
     def scale(self, pool: str, workers: Optional[int] = None, *, min: Optional[int] = None,
               max: Optional[int] = None) -> Tuple[int, int]:  # fmt: skip
         """From now on a pool has so many workers, or from min to max, as needed; both as they are then.
