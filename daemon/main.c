@@ -45,6 +45,15 @@ static rlim_t raise_descriptor_limit(void)
 	return before;
 }
 
+/*
+ * Whether other users may connect: where they have rights; and to root's daemon always, because who
+ * has none is told whom to ask, and because a reload may give them some.
+ */
+static bool is_shared(const struct config *config)
+{
+	return geteuid() == 0 || config_grants(config);
+}
+
 /* Sockets passed by a service manager, else one of our own. */
 static int listen_anywhere(struct server *server, const struct config *config, char **ret_error)
 {
@@ -63,7 +72,10 @@ static int listen_anywhere(struct server *server, const struct config *config, c
 		if (r < 0)
 			return r;
 	}
-	r = listener_bind(&server->doors[0].listener, path ? path : config->socket, path != NULL,
+	unsigned flags = path ? LISTENER_MAKE_DIRECTORY : 0;
+	if (is_shared(config))
+		flags |= LISTENER_SHARED;
+	r = listener_bind(&server->doors[0].listener, path ? path : config->socket, flags,
 			  ret_error);
 	free(path);
 	if (r == 0)
@@ -77,7 +89,7 @@ static int listen_for(struct server *server, const struct config *config,
 {
 	if (!life)
 		return listen_anywhere(server, config, ret_error);
-	int r = listener_bind(&server->doors[0].listener, life->socket, false, ret_error);
+	int r = listener_bind(&server->doors[0].listener, life->socket, 0, ret_error);
 	if (r == 0)
 		server->door_count = 1;
 	return r;

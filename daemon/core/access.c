@@ -125,6 +125,17 @@ unsigned access_rights(const struct access *access, const struct identity *ident
 	return rights;
 }
 
+static bool list_has_any(const struct access_list *list)
+{
+	return list->everyone || list->user_count > 0 || list->group_count > 0;
+}
+
+bool access_grants(const struct access *access)
+{
+	return list_has_any(&access->call) || list_has_any(&access->observe) ||
+	       list_has_any(&access->administer);
+}
+
 static bool same_ids(const gid_t *a, size_t a_count, const gid_t *b, size_t b_count)
 {
 	return a_count == b_count && (a_count == 0 || memcmp(a, b, a_count * sizeof(*a)) == 0);

@@ -61,5 +61,8 @@ int access_complete(struct access *access, const struct access *other);
 /* The rights that the lists grant. */
 unsigned access_rights(const struct access *access, const struct identity *identity);
 
+/* Whether they grant anything to anybody. */
+bool access_grants(const struct access *access);
+
 /* Whether both grant the same, in whatever order they say it. */
 bool access_equal(const struct access *a, const struct access *b);

@@ -47,6 +47,14 @@ struct pool_spec *config_add_pool(struct config *config, const char *name, char 
 	return pool;
 }
 
+bool config_grants(const struct config *config)
+{
+	bool grants = access_grants(&config->access);
+	for (size_t i = 0; i < config->pool_count; i++)
+		grants = grants || access_grants(&config->pools[i]->access);
+	return grants;
+}
+
 struct pool_spec *config_find_pool(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->pool_count; i++)

@@ -91,6 +91,9 @@ char *config_directory(const struct config_source *source);
  * memory. */
 struct pool_spec *config_add_pool(struct config *config, const char *name, char *const *modules);
 
+/* Whether it grants rights to others than root and the daemon's own user. */
+bool config_grants(const struct config *config);
+
 /* The pool of that name, or NULL. */
 struct pool_spec *config_find_pool(const struct config *config, const char *name);
 

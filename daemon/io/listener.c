@@ -170,12 +170,12 @@ static int remove_stale(const struct sockaddr_un *address, char **ret_error)
 }
 
 static int bind_and_listen(struct listener *listener, const struct sockaddr_un *address,
-			   char **ret_error)
+			   bool shared, char **ret_error)
 {
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0)
 		return failure(-errno, ret_error, "cannot make a socket: %s", strerror(errno));
-	mode_t mask = umask(0177);
+	mode_t mask = umask(shared ? 0111 : 0177);
 	int r = bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno
 											   : 0;
 	umask(mask);
@@ -192,8 +192,7 @@ static int bind_and_listen(struct listener *listener, const struct sockaddr_un *
 	return 0;
 }
 
-int listener_bind(struct listener *listener, const char *path, bool make_directory,
-		  char **ret_error)
+int listener_bind(struct listener *listener, const char *path, unsigned flags, char **ret_error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	*listener = NOBODY;
@@ -207,14 +206,14 @@ int listener_bind(struct listener *listener, const char *path, bool make_directo
 	strcpy(address.sun_path, path);
 	listener->path = strdup(path);
 	int r = listener->path ? 0 : failure(-ENOMEM, ret_error, "out of memory");
-	if (r == 0 && make_directory)
+	if (r == 0 && (flags & LISTENER_MAKE_DIRECTORY))
 		r = make_parent(path, ret_error);
 	if (r == 0)
 		r = take_lock(listener, path, ret_error);
 	if (r == 0)
 		r = remove_stale(&address, ret_error);
 	if (r == 0)
-		r = bind_and_listen(listener, &address, ret_error);
+		r = bind_and_listen(listener, &address, flags & LISTENER_SHARED, ret_error);
 	if (r < 0)
 		listener_fini(listener);
 	else

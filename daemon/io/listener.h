@@ -2,12 +2,13 @@
 /*
  * A listening Unix socket: one that a service manager passed in, or one bound here.
  *
- * A socket bound here has mode 0600 from its first moment (umask, no chmod) and is guarded by a
- * lock file beside it, PATH.lock, held as long as the listener lives: only its holder removes a
- * stale socket or binds, so that of two daemons that start together exactly one wins. Binding under
- * another name and renaming was rejected: it cannot tell a stale socket from one that somebody
- * bound a moment ago, and the loser would go on listening where nobody can reach it. Both files are
- * removed at the end, if they are still the ones made here. A passed socket is never unlinked.
+ * A socket bound here has its mode, 0600 or 0666, from its first moment (umask, no chmod) and is
+ * guarded by a lock file beside it, PATH.lock, held as long as the listener lives: only its holder
+ * removes a stale socket or binds, so that of two daemons that start together exactly one wins.
+ * Binding under another name and renaming was rejected: it cannot tell a stale socket from one that
+ * somebody bound a moment ago, and the loser would go on listening where nobody can reach it. Both
+ * files are removed at the end, if they are still the ones made here. A passed socket is never
+ * unlinked.
  *
  * ret_error: on failure a sentence for people, to be freed (NULL without memory).
  */
@@ -36,12 +37,15 @@ struct listener {
  * -ENOENT where there is no $XDG_RUNTIME_DIR, with *ret_error. */
 int listener_default_path(char **ret, char **ret_error);
 
-/*
- * Binds path and listens. make_directory: a missing last directory of path is made (0700, for root
- * 0755), as for the default path. Fails with -EADDRINUSE where somebody listens there.
- */
-int listener_bind(struct listener *listener, const char *path, bool make_directory,
-		  char **ret_error);
+enum listener_flag {
+	LISTENER_MAKE_DIRECTORY = 1, /* a missing last directory of the path is made (0700, for root
+				      * 0755), as for the default path */
+	LISTENER_SHARED = 2, /* every user may connect, and rights decide what comes of it; else
+			      * only the own user and root */
+};
+
+/* Binds path and listens. Fails with -EADDRINUSE where somebody listens there. */
+int listener_bind(struct listener *listener, const char *path, unsigned flags, char **ret_error);
 
 /*
  * Takes the listening Unix stream sockets that a service manager passed (LISTEN_FDS), and removes

@@ -21,18 +21,34 @@ def run(*args):
 # The socket
 
 
+# Root's daemon tells everybody whom to ask.
+OWN_MODE = 0o666 if os.getuid() == 0 else 0o600
+
+
 @pytest.mark.memcheck
-def test_the_daemon_makes_its_socket_for_its_user_alone_and_removes_it(daemon):
+def test_the_daemon_makes_its_socket_and_removes_it(daemon):
     server = daemon(listen=False)
-    assert stat.S_IMODE(server.path.stat().st_mode) == 0o600 and stat.S_ISSOCK(server.path.stat().st_mode)
+    assert stat.S_IMODE(server.path.stat().st_mode) == OWN_MODE and stat.S_ISSOCK(server.path.stat().st_mode)
     assert server.connect().call("ping") == "pong"
     server.kill()
     assert server.await_exit() == 0 and not server.path.exists()
 
 
-def test_the_socket_is_for_its_user_alone_whatever_the_umask(daemon):
-    server = daemon(listen=False, setup=lambda: os.umask(0))
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_a_users_socket_is_for_that_user_alone_whatever_the_umask(daemon, as_root, umask):
+    server = daemon(listen=False, user=64200, setup=lambda: os.umask(umask))
     assert stat.S_IMODE(server.path.stat().st_mode) == 0o600
+    with pytest.raises(PermissionError):
+        server.connect(uid=64201)
+
+
+@pytest.mark.parametrize("where", ["in general", "in a pool"])
+def test_a_users_socket_is_for_others_where_they_have_rights(daemon, as_root, where):
+    access = {"access": {"call": ["64201"]}}
+    options = access if where == "in general" else {"access": {}, "pools": {"demo": {"modules": ["demo"], **access}}}
+    server = daemon(listen=False, user=64200, setup=lambda: os.umask(0o077), **options)
+    assert stat.S_IMODE(server.path.stat().st_mode) == 0o666
+    assert server.connect(uid=64201).call("apply", "demo.inc", [1]) == 2
 
 
 def test_a_socket_that_was_handed_over_is_left_where_it_is(daemon):

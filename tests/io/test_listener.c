@@ -64,7 +64,7 @@ static int connect_to(const char *path)
 static void bind_well(struct listener *listener, const char *path)
 {
 	char *error = NULL;
-	int r = listener_bind(listener, path, false, &error);
+	int r = listener_bind(listener, path, 0, &error);
 	if (r != 0)
 		print_message("%s\n", error);
 	assert_int_equal(r, 0);
@@ -74,7 +74,7 @@ static void assert_refused(const char *path, int expected, const char *text)
 {
 	struct listener listener;
 	char *error = NULL;
-	assert_int_equal(listener_bind(&listener, path, false, &error), expected);
+	assert_int_equal(listener_bind(&listener, path, 0, &error), expected);
 	assert_non_null(error);
 	if (!strstr(error, text))
 		fail_msg("'%s' does not say '%s'", error, text);
@@ -108,6 +108,20 @@ static void test_the_socket_is_the_owners_and_goes_with_the_listener(void **stat
 	listener_fini(&listener);
 	assert_int_equal(access(f->path, F_OK), -1);
 	assert_int_equal(access(f->lock, F_OK), -1);
+	listener_fini(&listener);
+}
+
+static void test_shared_socket_is_everybodys_whatever_the_umask(void **state)
+{
+	struct fixture *f = *state;
+	struct listener listener;
+	struct stat named;
+	char *error = NULL;
+	mode_t mask = umask(0077);
+	assert_int_equal(listener_bind(&listener, f->path, LISTENER_SHARED, &error), 0);
+	assert_int_equal(umask(mask), 0077);
+	assert_int_equal(stat(f->path, &named), 0);
+	assert_int_equal(named.st_mode & 07777, 0666);
 	listener_fini(&listener);
 }
 
@@ -200,11 +214,11 @@ static void test_the_last_directory_is_made_when_asked_for(void **state)
 	char directory[80], path[90], *error = NULL;
 	snprintf(directory, sizeof(directory), "%s/procpool", f->directory);
 	snprintf(path, sizeof(path), "%s/sock", directory);
-	assert_int_equal(listener_bind(&listener, path, true, &error), 0);
+	assert_int_equal(listener_bind(&listener, path, LISTENER_MAKE_DIRECTORY, &error), 0);
 	assert_int_equal(stat(directory, &named), 0);
 	assert_int_equal(named.st_mode & 0777, geteuid() == 0 ? 0755 : 0700);
 	listener_fini(&listener);
-	assert_int_equal(listener_bind(&listener, path, true, &error), 0);
+	assert_int_equal(listener_bind(&listener, path, LISTENER_MAKE_DIRECTORY, &error), 0);
 	listener_fini(&listener);
 	assert_int_equal(rmdir(directory), 0);
 }
@@ -248,7 +262,7 @@ static void test_exactly_one_of_many_that_start_together_wins(void **state)
 			close(start[1]);
 			close(end[1]);
 			(void)!read(start[0], &byte, 1);
-			int r = listener_bind(&listener, f->path, false, &error);
+			int r = listener_bind(&listener, f->path, 0, &error);
 			byte = r == 0 ? 'w' : r == -EADDRINUSE ? 'l' : '?';
 			(void)!write(report[1], &byte, 1);
 			(void)!read(end[0], &byte, 1);
@@ -453,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(test_the_socket_is_the_owners_and_goes_with_the_listener),
+		TEST(test_shared_socket_is_everybodys_whatever_the_umask),
 		TEST(test_a_second_daemon_is_refused),
 		TEST(test_a_foreign_live_socket_is_refused),
 		TEST(test_a_stale_socket_is_replaced),
