@@ -24,10 +24,10 @@ def installed(tmp_path_factory):
     return destination / PREFIX.relative_to("/")
 
 
-PROGRAMS = ["bin/ppctl", "sbin/procpoold", "libexec/procpool/procpool-runtime"]
-LAUNCHER = ["libexec/procpool/procpool-launcher", "libexec/procpool/procpool-exec"]
-if (ROOT / "daemon/launcher.c").exists():
-    PROGRAMS += LAUNCHER
+PROGRAMS = [
+    "bin/ppctl", "sbin/procpoold", "libexec/procpool/procpool-exec", "libexec/procpool/procpool-launcher",
+    "libexec/procpool/procpool-runtime",
+]  # fmt: skip
 LIBRARIES = [f"{LIB}/libprocpool.so.0.1.0", f"{LIB}/procpool/modules/demo.so", f"{LIB}/procpool/modules/digest.so"]
 HEADERS = ["client/include/procpool.h", "daemon/runtime/include/procpool/module.h", "proto/include/procpool/value.h"]
 LINKS = [f"{LIB}/libprocpool.so", f"{LIB}/libprocpool.so.0"]
@@ -91,8 +91,6 @@ def test_units_name_programs_that_are_installed(installed, unit):
     programs = [pathlib.Path(word) for word in words if word.startswith("/") and word != "/etc/procpool/%i"]
     assert len(programs) >= 2
     for program in programs:
-        if str(program.relative_to(PREFIX)) in LAUNCHER and LAUNCHER[0] not in PROGRAMS:
-            continue
         assert os.access(installed / program.relative_to(PREFIX), os.X_OK), f"{unit}: {program}"
 
 
