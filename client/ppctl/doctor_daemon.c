@@ -74,7 +74,7 @@ static int daemon_pid(const struct doctor *doctor)
 	if (strcmp(doctor->place->comm, "procpoold") == 0)
 		return doctor->place->pid;
 	if (strcmp(doctor->place->comm, "systemd") == 0 &&
-	    units_ask(doctor->place->source == PLACE_RUNTIME, &units))
+	    units_ask(doctor->place->pid != 1, &units))
 		return units.service.main_pid;
 	return 0;
 }

@@ -120,7 +120,7 @@ static const char *system_advice(const struct units *units)
 		       " " UNIT_SERVICE;
 	if (strcmp(socket->active, "active") == 0)
 		return "its socket was removed; as the administrator: systemctl "
-		       "restart " UNIT_SOCKET;
+		       "restart " UNIT_SOCKET " " UNIT_SERVICE;
 	if (strcmp(socket->file, "enabled") == 0)
 		return "it was stopped; as the administrator: systemctl start " UNIT_SOCKET;
 	return "as the administrator: systemctl enable --now " UNIT_SOCKET;
@@ -165,6 +165,23 @@ static void report_nobody(struct doctor *doctor)
 
 /* ---- somebody listens ---- */
 
+/* A service manager holds the socket, and the daemon behind it did not answer: what became of it.
+ */
+static bool report_service(struct doctor *doctor, const struct procpool_outcome *outcome)
+{
+	const struct place *place = doctor->place;
+	struct units units;
+	if (strcmp(place->comm, "systemd") != 0 || !units_ask(place->pid != 1, &units) ||
+	    strcmp(units.service.active, "active") == 0)
+		return false;
+	report_problem(&doctor->report, "service-down",
+		       place->pid == 1 ? "systemctl status " UNIT_SERVICE
+				       : "systemctl --user status " UNIT_SERVICE,
+		       UNIT_SERVICE " does not come up, it is %s: %s", units.service.active,
+		       outcome->message);
+	return true;
+}
+
 static void report_connecting(struct doctor *doctor, const struct procpool_outcome *outcome)
 {
 	struct report *report = &doctor->report;
@@ -177,6 +194,8 @@ static void report_connecting(struct doctor *doctor, const struct procpool_outco
 			       "end some of your programs, or ask the administrator for a higher "
 			       "limit",
 			       "the daemon takes no connection: %s", outcome->message);
+	else if (report_service(doctor, outcome))
+		return;
 	else if (outcome->os_error == ETIMEDOUT)
 		report_problem(report, "hung", DOCTOR_RESTART, "%s", outcome->message);
 	else

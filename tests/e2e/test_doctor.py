@@ -156,17 +156,38 @@ def test_a_daemon_of_another_version_or_that_refuses_or_hangs_up_is_told(ppctl, 
         assert set(found) == {"no-answer"} and "protocol" in found["no-answer"]["message"]
 
 
-def test_a_socket_of_another_users_is_told_with_its_owner(as_root, daemon):
-    ppctl = Ppctl(daemon())
-    public = ppctl.daemon.dir  # the build directory may be root's own
-    for file in (ppctl.program, *glob.glob(f"{procpoold.BUILD}/client/lib/libprocpool.so.?")):
-        shutil.copy(file, public)
-    env = ppctl.env | {"LD_LIBRARY_PATH": str(public)}
-    done = subprocess.run([public / "ppctl", "doctor", "--json"], env=env, stdout=subprocess.PIPE, user=65534, cwd="/")
-    facts = json.loads(done.stdout)
-    assert done.returncode == 1 and [each["code"] for each in facts["findings"]] == ["socket-denied"]
+@pytest.fixture
+def as_user(as_root, daemon):
+    """Runs doctor as another user, against a daemon with that configuration: the facts."""
+    def run(uid, **options):
+        ppctl = Ppctl(daemon(**options))
+        public = ppctl.daemon.dir  # the build directory may be root's own
+        for file in (ppctl.program, *glob.glob(f"{procpoold.BUILD}/client/lib/libprocpool.so.?")):
+            shutil.copy(file, public)
+        command, env = [public / "ppctl", "doctor", "--json"], ppctl.env | {"LD_LIBRARY_PATH": str(public)}
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, user=uid, extra_groups=[], cwd="/")
+        return json.loads(done.stdout)
+    return run
+
+
+def test_a_socket_of_another_users_is_told_with_its_owner(as_user):
+    facts = as_user(65534)
+    assert [each["code"] for each in facts["findings"]] == ["socket-denied"]
     assert "mode 0600, of user root (0)" in facts["findings"][0]["message"]
-    assert facts["user"]["uid"] == 65534 and facts["versions"]["library_path"].startswith(str(public))
+    assert facts["user"]["uid"] == 65534 and "libprocpool" in facts["versions"]["library_path"]
+
+
+def test_the_rights_of_a_user_are_told_with_whom_to_ask(as_user):
+    config = 'pool "open" { modules = {demo} access { call = {"64001"} } }\n' \
+             'pool "closed" { modules = {demo} access { call = {} observe = {"64001"} } }\n' \
+             'pool "hidden" { modules = {demo} access { call = {} } }\n'
+    options = {"mode": 0o666, "access": {"call": []}, "config": config}
+    facts = as_user(64001, **options)
+    assert facts["ok"] and set(facts["rights"]) == {"call", "observe"}
+    assert {pool["name"]: pool["rights"] for pool in facts["pools"]} == {"open": ["call"], "closed": ["observe"]}
+    facts = as_user(64002, **options)
+    assert [each["code"] for each in facts["findings"]] == ["denied"] and facts["pools"] is None
+    assert "ask the administrator" in facts["findings"][0]["advice"]
 
 
 def on_terminal(ppctl, **env):
