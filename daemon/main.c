@@ -8,7 +8,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "inspect.h"
 #include "io/config.h"
+#include "io/config_check.h"
+#include "io/config_errors.h"
 #include "io/launch.h"
 #include "io/listener.h"
 #include "io/log.h"
@@ -144,11 +147,66 @@ static int serve_privately(const struct config_source *source, struct config *co
 	return status;
 }
 
+/* Complaints about the configuration: a line each (taken over; NULL without memory). */
+static int refuse_config(char *error, int code)
+{
+	char *rest = error, *line;
+	if (!error)
+		return fail(NULL, code);
+	while ((line = strsep(&rest, "\n")))
+		fprintf(stderr, "procpoold: %s\n", line);
+	free(error);
+	return EXIT_FAILURE;
+}
+
+/* What is missing hinders only the pools that need it. */
+static void warn_of_config(const struct config *config, const struct config_source *source)
+{
+	struct config_errors warnings = {0};
+	config_check(config, source, &warnings);
+	char *rest = warnings.text, *line;
+	while (rest && (line = strsep(&rest, "\n")))
+		log_warning("%s", line);
+	config_errors_fini(&warnings);
+}
+
+static int run(struct options *options)
+{
+	struct config_source *source = &options->source;
+	struct launch *launch = NULL;
+	struct config config;
+	char *error = NULL;
+	int r = source->is_private ? 0 : take_launcher(&launch, &error);
+	if (r < 0)
+		return fail(error, r);
+	source->has_launcher = launch != NULL;
+	r = config_read(source, &config, &error);
+	if (r < 0)
+		return refuse_config(error, r);
+	log_init(config.log_level);
+	if (!source->is_private)
+		warn_of_config(&config, source);
+	int status = source->is_private ? serve_privately(source, &config, options->creator)
+					: serve(source, &config, launch, NULL);
+	config_fini(&config);
+	return status;
+}
+
+static int perform(struct options *options)
+{
+	switch (options->task) {
+	case OPTIONS_CHECK:
+		return inspect_check(&options->source);
+	case OPTIONS_PRINT:
+		return inspect_print(&options->source);
+	default:
+		return run(options);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
-	struct config config;
-	char *error = NULL;
 
 	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
 	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
@@ -162,21 +220,7 @@ int main(int argc, char **argv)
 	default:
 		return fail(NULL, -ENOMEM);
 	}
-	struct launch *launch = NULL;
-	int status, r = options.source.is_private ? 0 : take_launcher(&launch, &error);
-	options.source.has_launcher = launch != NULL;
-	if (r == 0)
-		r = config_read(&options.source, &config, &error);
-	if (r == 0) {
-		log_init(config.log_level);
-		if (options.source.is_private)
-			status = serve_privately(&options.source, &config, options.creator);
-		else
-			status = serve(&options.source, &config, launch, NULL);
-		config_fini(&config);
-	} else {
-		status = fail(error, r);
-	}
+	int status = perform(&options);
 	options_fini(&options);
 	log_fini();
 	return status;

@@ -29,6 +29,8 @@ static const char help[] =
 	"                          /etc/procpool, the socket /run/procpool/procpoold.sock, and\n"
 	"                          nothing is served that is not configured\n"
 	"      --no-demo           serve nothing where nothing is configured\n"
+	"      --check-config      say whether the start would take the configuration, and exit\n"
+	"      --print-config      print the settings and where each comes from, and exit\n"
 	"      --private           serve one program: print the path of a socket of its own, go to\n"
 	"                          the background, and end with the program. No configuration\n"
 	"                          and no module is the default then, and only warnings are logged\n"
@@ -45,6 +47,8 @@ enum {
 	OPTION_CREATOR,
 	OPTION_SYSTEM,
 	OPTION_NO_DEMO,
+	OPTION_CHECK_CONFIG,
+	OPTION_PRINT_CONFIG,
 };
 
 static const struct option long_options[] = {
@@ -59,6 +63,8 @@ static const struct option long_options[] = {
 	{"creator", required_argument, NULL, OPTION_CREATOR},
 	{"system", no_argument, NULL, OPTION_SYSTEM},
 	{"no-demo", no_argument, NULL, OPTION_NO_DEMO},
+	{"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},
+	{"print-config", no_argument, NULL, OPTION_PRINT_CONFIG},
 	{0},
 };
 
@@ -138,6 +144,18 @@ static int take_creator(struct options *options, const char *value)
 	return OPTIONS_RUN;
 }
 
+static int take_task(struct options *options, enum options_task task)
+{
+	if (options->task != OPTIONS_SERVE && options->task != task) {
+		fputs("procpoold: --check-config and --print-config do one thing each: leave one "
+		      "out\n",
+		      stderr);
+		return usage();
+	}
+	options->task = task;
+	return OPTIONS_RUN;
+}
+
 static int take_option(struct options *options, int option, char *value)
 {
 	switch (option) {
@@ -160,6 +178,10 @@ static int take_option(struct options *options, int option, char *value)
 	case OPTION_NO_DEMO:
 		options->source.no_demo = true;
 		return OPTIONS_RUN;
+	case OPTION_CHECK_CONFIG:
+		return take_task(options, OPTIONS_CHECK);
+	case OPTION_PRINT_CONFIG:
+		return take_task(options, OPTIONS_PRINT);
 	case OPTION_CREATOR:
 		return take_creator(options, value);
 	case 'h':
@@ -192,10 +214,7 @@ static int check_options(const struct options *options)
 int options_parse(struct options *options, int argc, char **argv)
 {
 	int r = OPTIONS_RUN, option;
-	*options = (struct options){
-		.source.has_launcher = getenv("PROCPOOL_LAUNCHER") != NULL,
-		.creator = -1,
-	};
+	*options = (struct options){.creator = -1};
 	optind = 0; /* also when called again */
 	while (r == OPTIONS_RUN &&
 	       (option = getopt_long(argc, argv, "s:w:m:c:l:hV", long_options, NULL)) != -1)
@@ -208,6 +227,9 @@ int options_parse(struct options *options, int argc, char **argv)
 	}
 	if (r == OPTIONS_RUN)
 		r = check_options(options);
+	/* Somebody who has no launcher asks what the system's service would do. */
+	if (options->task != OPTIONS_SERVE && options->source.is_system)
+		options->source.has_launcher = true;
 	if (r != OPTIONS_RUN)
 		options_fini(options);
 	return r;

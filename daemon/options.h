@@ -6,10 +6,18 @@
 
 #include "io/config.h"
 
+/* What procpoold is to do. */
+enum options_task {
+	OPTIONS_SERVE = 0,
+	OPTIONS_CHECK, /* say whether the configuration is right */
+	OPTIONS_PRINT, /* print it */
+};
+
 /* What the command line said. Strings are borrowed from argv. */
 struct options {
 	struct config_source source; /* owns the array of modules */
-	int creator;                 /* of a private daemon: a pidfd; -1: its parent */
+	enum options_task task;
+	int creator; /* of a private daemon: a pidfd; -1: its parent */
 };
 
 enum options_status {

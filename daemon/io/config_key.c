@@ -22,7 +22,7 @@
 
 static const struct config_key daemon_keys[] = {
 	{"socket",        &config_string,  FIELD(socket), .check = config_check_socket,
-	 .unset = "the default place"},
+	 .unset = "$XDG_RUNTIME_DIR/procpool/procpoold.sock, for root in /run"},
 	{"workers",       &config_count,   FIELD(workers), RANGE(1, POOL_WORKERS_MAX)},
 	{"log_level",     &config_level,   FIELD(log_level)},
 	{"grace_seconds", &config_count,   FIELD(grace_seconds), RANGE(0, 86400)},
@@ -85,12 +85,12 @@ static const struct config_key pool_keys[] = {
 	 .unset = "none"},
 	{"workers",       &config_workers,       FIELD(workers), WORKERS(1)},
 	{"runtime",       &config_runtime,       FIELD(runtime), .check = config_check_not_empty,
-	 .unset = "the native one"},
+	 .unset = "the native one, or that of the interpreter"},
 	{"interpreter",   &config_string,        FIELD(interpreter),
 	 .check = config_check_not_empty, .unset = "none"},
 	{"initializer",   &config_string,        FIELD(initializer),
 	 .check = config_check_not_empty, .unset = "none"},
-	{"initargs",      &config_initargs,      FIELD(initargs)},
+	{"initargs",      &config_initargs,      FIELD(initargs), .unset = "none"},
 	{"preload",       &config_preload,       FIELD(preload_always)},
 	{"pickle",        &config_flag,          FIELD(pickle)},
 	{"user",          &config_string,        FIELD(user), .check = config_check_user,

@@ -51,7 +51,9 @@ static int take_initargs(const struct config_key *key, void *base, cfg_opt_t *op
 static bool print_initargs(const struct config_key *key, const void *base, FILE *stream)
 {
 	const struct span *span = config_const_field(key, base);
-	size_t count = span->size > 0 ? procpool_value_count(span_value(*span)) : 0;
+	if (span->size == 0)
+		return false;
+	size_t count = procpool_value_count(span_value(*span));
 	for (size_t i = 0; i < count; i++) {
 		const char *text;
 		size_t size;

@@ -247,6 +247,7 @@ static void test_mistakes_are_explained(void **state)
 		{"demo", "say --module demo"},
 		{"--private --socket /x", "leave --socket out"},
 		{"--private --system", "leave one out"},
+		{"--check-config --print-config", "do one thing each"},
 		{"--creator 3", "--creator says whose daemon --private is"},
 		{"--private --creator 2", "--creator is '2', and must be the number of a pidfd"},
 		{"--private --creator 3x", "--creator is '3x'"},
