@@ -182,6 +182,19 @@ static int take_file(struct config *config, cfg_t *file, const struct config_tex
 	return r;
 }
 
+/* How far parsing came: a section knows that of itself only. */
+static int farthest_line(const cfg_t *section)
+{
+	int line = section->line;
+	for (cfg_opt_t *opt = section->opts; opt->name; opt++) {
+		for (unsigned i = 0; opt->type == CFGT_SEC && i < cfg_opt_size(opt); i++) {
+			int within = farthest_line(cfg_opt_getnsec(opt, i));
+			line = within > line ? within : line;
+		}
+	}
+	return line;
+}
+
 static int parse(struct config *config, const struct config_text *text,
 		 struct config_errors *errors)
 {
@@ -192,6 +205,9 @@ static int parse(struct config *config, const struct config_text *text,
 		return -ENOMEM;
 	parsing = &now;
 	int r = cfg_parse_buf(file, text->bytes) == CFG_SUCCESS ? 0 : -EINVAL;
+	if (r < 0 && errors->count == before) /* of a key without a name it says nothing */
+		config_errors_add(errors, text->path, (unsigned)farthest_line(file),
+				  "this is not understood: write NAME = VALUE, or NAME { ... }");
 	for (unsigned i = 0; r == 0 && i < cfg_size(file, "pool"); i++)
 		config_pool_check(config, cfg_getnsec(file, "pool", i), (int)i, text, errors);
 	if (errors->count > before)

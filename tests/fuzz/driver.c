@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a fuzz target without a fuzzer, as a test that takes a second: on each golden vector, and on
- * random changes of them, the same in every run.
+ * Runs a fuzz target without a fuzzer, as a test that takes a second: on each seed, and on random
+ * changes of them, the same in every run. Seeds are the golden vectors of files *.json, and the
+ * paragraphs of other files.
  *
- *	fuzz_request RUNS VECTORS.json...
- *	fuzz_request --corpus DIR VECTORS.json...	writes the vectors as files, a corpus for
- *libFuzzer
+ *	fuzz_request RUNS SEEDS...
+ *	fuzz_request --corpus DIR SEEDS...	writes the seeds as files, a corpus for libFuzzer
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -55,7 +55,14 @@ static char *read_file(const char *path)
 	return text;
 }
 
-static void add_seed(const char *hex)
+static void add_seed(uint8_t *data, size_t size)
+{
+	if (!data)
+		abort();
+	seeds[seed_count++] = (struct seed){data, size};
+}
+
+static void add_vector(const char *hex)
 {
 	size_t size = strspn(hex, "0123456789abcdef") / 2;
 	if (size == 0 || seed_count == SEEDS_MAX)
@@ -67,7 +74,17 @@ static void add_seed(const char *hex)
 		char byte[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
 		data[i] = (uint8_t)strtoul(byte, NULL, 16);
 	}
-	seeds[seed_count++] = (struct seed){data, size};
+	add_seed(data, size);
+}
+
+static void add_paragraphs(const char *text)
+{
+	while (*text && seed_count < SEEDS_MAX) {
+		const char *end = strstr(text, "\n\n");
+		size_t size = end ? (size_t)(end - text) + 1 : strlen(text);
+		add_seed((uint8_t *)strndup(text, size), size);
+		text += end ? size + 1 : size;
+	}
 }
 
 /* Every "hex" of a file of vectors; what else stands there is of no interest here. */
@@ -77,9 +94,11 @@ static bool load(const char *path)
 	char *text = read_file(path);
 	if (!text)
 		return false;
+	if (!strstr(path, ".json"))
+		add_paragraphs(text);
 	for (const char *p = strstr(text, key); p; p = strstr(p, key)) {
 		p += sizeof(key) - 1;
-		add_seed(p);
+		add_vector(p);
 	}
 	free(text);
 	return true;
@@ -102,7 +121,8 @@ static bool write_corpus(const char *dir)
 static size_t change(uint8_t *input, size_t size)
 {
 	static const uint8_t headers[] = {0x00, 0x7f, 0x80, 0x90, 0xa0, 0xc0, 0xc1, 0xc6, 0xc9,
-					  0xcf, 0xd3, 0xd9, 0xdb, 0xdc, 0xdd, 0xdf, 0xff};
+					  0xcf, 0xd3, 0xd9, 0xdb, 0xdc, 0xdd, 0xdf, 0xff, '"',
+					  '\\', '\n', '{',  '}',  '$',  '#',  '/'};
 	size_t at = below(size);
 	switch (below(6)) {
 	case 0:
@@ -174,8 +194,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (seed_count < 10) {
-		fprintf(stderr, "usage: %s RUNS VECTORS.json... | --corpus DIR VECTORS.json...\n",
-			argv[0]);
+		fprintf(stderr, "usage: %s RUNS SEEDS... | --corpus DIR SEEDS...\n", argv[0]);
 		return EXIT_FAILURE;
 	}
 	if (first == 3 && !write_corpus(argv[2])) {

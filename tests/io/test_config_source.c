@@ -182,6 +182,23 @@ static void test_what_cannot_be_read_is_refused_and_not_waited_for(void **state)
 	refuse(f, -ENOTDIR, "conf.d", ": Not a directory");
 }
 
+static void test_what_may_not_be_read_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	bool is_root = geteuid() == 0;
+	write_file(f, "procpoold.conf", "");
+	assert_int_equal(chmod(below(f, "procpoold.conf"), 0), 0);
+	assert_int_equal(chmod(below(f, "conf.d"), 0), 0);
+	assert_int_equal(chmod(f->path, 0755), 0);
+	if (is_root)
+		assert_int_equal(seteuid(65534), 0);
+	refuse(f, -EACCES, "procpoold.conf", ": Permission denied");
+	refuse(f, -EACCES, "conf.d", ": Permission denied");
+	if (is_root)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chmod(below(f, "conf.d"), 0700), 0);
+}
+
 static void test_a_file_that_is_named_is_read_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -222,6 +239,7 @@ int main(void)
 		TEST(test_a_pool_is_in_one_file_only),
 		TEST(test_what_is_wrong_in_one_file_hides_nothing_in_another),
 		TEST(test_what_cannot_be_read_is_refused_and_not_waited_for),
+		TEST(test_what_may_not_be_read_is_refused),
 		TEST(test_a_file_that_is_named_is_read_alone),
 		TEST(test_the_system_has_its_own_socket),
 	};
