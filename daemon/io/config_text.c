@@ -201,7 +201,8 @@ static int take_bare_word(struct scanner *s)
 
 static bool is_word(struct word word, const char *text)
 {
-	return strlen(text) == word.size && memcmp(word.at, text, word.size) == 0;
+	return strlen(text) == word.size &&
+	       (word.size == 0 || memcmp(word.at, text, word.size) == 0);
 }
 
 static int take_equal(struct scanner *s)

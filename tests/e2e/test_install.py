@@ -37,7 +37,8 @@ FILES = [
     "lib/systemd/system/procpoold@.service", "lib/systemd/system/procpoold@.socket",
     "lib/systemd/user/procpoold.service", "lib/systemd/user/procpoold.socket",
     "lib/sysusers.d/procpool.conf", "lib/tmpfiles.d/procpool.conf",
-    "share/bash-completion/completions/ppctl",
+    "share/bash-completion/completions/ppctl", "share/bash-completion/completions/procpoold",
+    "share/doc/procpool/procpoold.conf.example",
 ]  # fmt: skip
 
 

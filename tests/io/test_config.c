@@ -15,6 +15,7 @@
 #include "io/config.h"
 #include "io/config_errors.h"
 #include "io/config_file.h"
+#include "io/config_key.h"
 
 struct fixture {
 	char path[64];
@@ -550,21 +551,50 @@ static void print_limit(char *text, size_t size, const char *name, uint64_t valu
 		snprintf(text, size, "\n*%s* = %llu\n", name, (unsigned long long)value);
 }
 
-static void test_the_man_page_has_every_limit_with_its_default(void **state)
+static const char *man_page(void)
 {
-	(void)state;
 	static char page[65536];
-	char line[128];
 	FILE *file = fopen(MAN_PAGE, "r");
 	assert_non_null(file);
 	page[fread(page, 1, sizeof(page) - 1, file)] = '\0';
 	fclose(file);
+	return page;
+}
+
+static void test_the_man_page_has_every_limit_with_its_default(void **state)
+{
+	(void)state;
+	const char *page = man_page();
+	char line[128];
 #define X(name, value, meaning)                                                                    \
 	print_limit(line, sizeof(line), #name, value);                                             \
 	if ((strstr(page, line) != NULL) == is_fixed(#name))                                       \
 		fail_msg("the man page is wrong about %s", #name);
 	PROTO_LIMITS(X)
 #undef X
+}
+
+/* Between those two headings, or to the end, there is an entry of each key. */
+static void expect_entries(const struct config_section *section, const char *from, const char *to)
+{
+	const char *page = man_page(), *begin = strstr(page, from), *end = strstr(page, to);
+	assert_true(begin && end && begin < end);
+	for (size_t i = 0; i < section->count; i++) {
+		char entry[64];
+		snprintf(entry, sizeof(entry), "*%s* = ", section->keys[i].name);
+		const char *at = strstr(begin, entry);
+		if (is_fixed(section->keys[i].name) == (at && at < end))
+			fail_msg("the man page is wrong about %s in %s", entry, from);
+	}
+}
+
+static void test_the_man_page_has_every_key(void **state)
+{
+	(void)state;
+	expect_entries(&config_daemon_keys, "\n# THE DAEMON\n", "\n# ACCESS\n");
+	expect_entries(&config_access_keys, "\n# ACCESS\n", "\n# POOLS\n");
+	expect_entries(&config_pool_keys, "\n# POOLS\n", "\n# LIMITS\n");
+	expect_entries(&config_limit_keys, "\n# LIMITS\n", "\n# WHAT A RELOAD");
 }
 
 int main(void)
@@ -592,6 +622,7 @@ int main(void)
 		TEST(test_what_is_no_file_is_refused),
 		TEST(test_the_usual_directory_follows_the_user),
 		TEST(test_the_man_page_has_every_limit_with_its_default),
+		TEST(test_the_man_page_has_every_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
