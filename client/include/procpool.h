@@ -244,8 +244,15 @@ PROCPOOL_PUBLIC const char *procpool_lost_reason(const struct procpool *pp);
 /* The path of the socket in use, "" before there is one. Borrowed until the next reconnect. */
 PROCPOOL_PUBLIC const char *procpool_path(const struct procpool *pp);
 
-/* The daemon's answer to hello, a map with server, version, protocol, session and limits; of size 0
- * before it has come. Borrowed until the next reconnect. */
+/*
+ * The daemon's answer to hello, a map with server, version, protocol, session, rights and limits;
+ * of size 0 before it has come. Borrowed until the next reconnect.
+ *
+ * rights is an array of "call", "observe" and "administer", what this user may do in some pool;
+ * the rows of the method `pools` have what it may do in each. Where a right is missing, the call
+ * ends as PROCPOOL_ERR_DENIED, and its message says what to ask the administrator for; connecting
+ * does, where there is none at all.
+ */
 PROCPOOL_PUBLIC struct procpool_value procpool_hello(const struct procpool *pp);
 
 /* ---- Options of apply, map and submit ---- */

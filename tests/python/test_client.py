@@ -41,6 +41,7 @@ def gate(tmp_path):
 def test_it_says_who_it_is_and_who_answers(daemon, client):
     assert client.ping() == "pong" and client.address == str(daemon.path)
     assert client.limits["depth"] == 32 and client.session > 0 and client.server_version
+    assert client.rights == ["call", "observe", "administer"] == client.pools()[0]["rights"]
     assert repr(client) == f"<procpool.Client at {daemon.path}, session {client.session}>"
     job = client.options(detach=True).apply_async("demo.inc", 1)
     assert job.get() == 2 and client.job(job.id)["client"] == "test"

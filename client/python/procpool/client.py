@@ -145,6 +145,12 @@ class Client:
         return dict(self._shared.connection.hello["limits"])
 
     @property
+    def rights(self) -> List[str]:
+        """What this user may do: those of "call", "observe" and "administer" that it has in some pool, or had when this
+        connection was made. pools() tells of each pool."""
+        return list(self._shared.connection.hello.get("rights", ()))
+
+    @property
     def closed(self) -> bool:
         return self._shared.connection.closed
 
@@ -336,18 +342,18 @@ class Client:
     # Observing
 
     def pools(self) -> List[Dict[str, Any]]:
-        """All pools that are visible, a map each.
+        """All pools in which this user has some right, a map each; `rights` says which.
 
         {pool["name"]: pool["state"] for pool in client.pools()}
         """
         return list(self.request("pools"))
 
     def workers(self) -> List[Dict[str, Any]]:
-        """All workers that are visible, a map each."""
+        """All workers of the pools that may be observed, a map each."""
         return list(self.request("workers"))
 
     def functions(self, pool: Optional[str] = None) -> List[Dict[str, Any]]:
-        """The functions that may be called, maps {name, pool, doc}, by name.
+        """The functions of these pools, or of one, maps {name, pool, doc}, by name.
 
         [function["name"] for function in client.functions("images")]
         """

@@ -94,7 +94,7 @@ _PING = pack("ping") + pack([])
 class Connection:
     """See the module's text.
 
-    hello      map: what the daemon answered to hello: server, version, protocol, session, limits
+    hello      map: what the daemon answered to hello: server, version, protocol, session, rights, limits
     uid        user id of the daemon, as the kernel knows it
     address    str: the socket's path
     on_output  called with (pool, worker, stream, data), see the push `output`; None drops them
