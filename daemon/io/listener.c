@@ -205,6 +205,7 @@ int listener_bind(struct listener *listener, const char *path, unsigned flags, c
 			strlen(path), sizeof(address.sun_path) - 1, path);
 	strcpy(address.sun_path, path);
 	listener->path = strdup(path);
+	listener->shared = flags & LISTENER_SHARED;
 	int r = listener->path ? 0 : failure(-ENOMEM, ret_error, "out of memory");
 	if (r == 0 && (flags & LISTENER_MAKE_DIRECTORY))
 		r = make_parent(path, ret_error);

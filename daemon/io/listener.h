@@ -28,8 +28,9 @@ struct listener {
 		      */
 	int lock;    /* PATH.lock, locked; -1: passed */
 	bool passed;
-	char *path; /* owned; as given; of a passed socket where it is, or its name */
-	dev_t dev;  /* of the socket's file */
+	bool shared; /* made here, for every user to connect */
+	char *path;  /* owned; as given; of a passed socket where it is, or its name */
+	dev_t dev;   /* of the socket's file */
 	ino_t ino;
 };
 

@@ -150,6 +150,16 @@ static void log_changes(const struct asker *asker, const struct outcome *done)
 		  asker->text, line.size > 0 ? line.text : "no pool has changed");
 }
 
+/* The mode of a socket is never changed while somebody may connect to it. */
+static void check_reach(const struct server *server)
+{
+	const struct listener *listener = &server->doors[0].listener;
+	if (!listener->passed && !listener->shared && config_grants(server->config))
+		log_warning("others may use this daemon now, but cannot reach it before it is "
+			    "restarted: %s is for its own user alone",
+			    listener->path);
+}
+
 /* The core has taken it over. */
 static void put_in_force(struct server *server, const struct config *config)
 {
@@ -160,6 +170,7 @@ static void put_in_force(struct server *server, const struct config *config)
 	if (core_set_access(&server->core, &server->config->access) < 0)
 		log_error("the lists of access of the daemon itself are as before, for want of "
 			  "memory; those of pools are not");
+	check_reach(server);
 	worker_process_limit_memory(server);
 }
 

@@ -135,6 +135,7 @@ METHODS = {
               (lambda s: ["hidden", 0], OWNERS, {ADMINISTRATOR: "no-such-pool"})],
     "cancel": [(lambda s: [s.jobs["hidden"]], OWNERS, {CALLER: "no-such-job", ADMINISTRATOR: "no-such-job"}),
                (lambda s: [s.jobs["shared"]], ADMINISTRATORS, {CALLER: "no-such-job"})],
+    "reload": [(lambda s: [], OWNERS, {})],
     "open": [(lambda s: [{"modules": [PROBE]}], OWNERS, {})],
     "close": [(lambda s: ["session-1.1"], OWNERS, {})],
     "join": [(lambda s: ["session-1.1"], OWNERS, {})],
@@ -313,6 +314,40 @@ def test_rights_are_those_of_each_pool(daemon):
     assert alice.error("kill", pids["watches"])["code"] == "denied"
     assert "no worker has" in alice.error("kill", pids["others"])["message"]
     assert alice.call("kill", pids["runs"])["pool"] == "runs"
+
+
+def test_reload_gives_rights_and_takes_them(daemon):
+    """Also of who is connected and has subscribed."""
+    lists = {"call": [str(ALICE)], "observe": [str(OTHER)]}
+    server = daemon(mode=0o666, access={}, pools={"p": {"modules": ["demo", PROBE], "workers": 1, "access": lists}})
+    root, alice, other = server.connect(), server.connect(uid=ALICE), server.connect(uid=OTHER)
+    other.call("subscribe", {})
+    job = alice.call("apply_async", "demo.inc", [1])
+    assert alice.call("wait", job) == 2
+    assert other.event("job", job=job, state="done") and other.call("job", job)["state"] == "done"
+    other.quiet()
+    conf = server.dir / "procpoold.conf"
+    conf.write_text(conf.read_text().replace(f'observe = {{"{OTHER}"}}', f'administer = {{"{ALICE}"}}'))
+    assert root.call("reload")["changed"] == ["p"]
+    assert {"call", "administer"} <= set(rights(alice))
+    job = alice.call("apply_async", "demo.inc", [1])
+    assert alice.call("wait", job) == 2 and alice.call("scale", "p", 1)["max"] == 1
+    for method, *params in (["ping"], ["hello"], ["pools"], ["job", job], ["subscribe", {}]):
+        assert other.error(method, *params)["code"] == "denied"
+    assert other.inbox == []
+    assert server.connect(uid=OTHER).closed()[0][2][0]["code"] == "denied"
+    conf.write_text(conf.read_text().replace(f'administer = {{"{ALICE}"}}', f'observe = {{"{OTHER}"}}'))
+    root.call("reload")
+    job = alice.call("apply_async", "demo.inc", [1])
+    assert other.event("job", job=job, state="done")
+
+
+def test_reload_says_that_a_socket_is_for_its_user_alone(daemon):
+    server = daemon(listen=False, user=OWNER, access={}, modules=["demo"])
+    conf = server.dir / "procpoold.conf"
+    conf.write_text('access { call = {"*"} }\n')
+    server.connect().call("reload")
+    assert "cannot reach it before it is restarted" in server.stderr()
 
 
 # Who one is
