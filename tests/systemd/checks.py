@@ -259,6 +259,36 @@ def a_pool_that_fails_is_in_the_status():
 
 
 @check
+def a_reload_takes_what_is_new_and_loses_no_call():
+    pid = main_pid()
+    with held() as (client, msgid, release):
+        configure(POOLS.replace("workers = 2", "workers = 3") + 'pool "more" { modules = {"digest"} workers = 1 }\n')
+        systemctl("reload", SERVICE)
+        assert (show("ActiveState"), show("SubState"), main_pid()) == ("active", "running", pid)
+        eventually(lambda: show("StatusText") == "3 pools, 5 workers ready, 1 running, 0 waiting")
+        release()
+        assert client.response(msgid) == "released"
+    assert call("apply", "digest.sha256", ["/etc/passwd"])
+    configure(POOLS)
+    os.kill(pid, signal.SIGHUP)
+    eventually(lambda: show("StatusText") == "2 pools, 3 workers ready, 0 running, 0 waiting")
+    assert main_pid() == pid
+
+
+@check
+def a_reload_that_is_refused_fails_and_changes_nothing():
+    pid = main_pid()
+    configure(POOLS + "nonsense = 1\n")
+    status, said = status_of("systemctl", "reload", SERVICE)
+    assert status != 0, said
+    assert (show("ActiveState"), show("SubState"), main_pid()) == ("active", "running", pid)
+    assert re.search(r"procpoold.conf:\d+:.*nonsense", journal("-u", SERVICE))
+    assert call("apply", "demo.inc", [41]) == 42
+    assert show("StatusText") == "2 pools, 3 workers ready, 0 running, 0 waiting"
+    configure(POOLS)
+
+
+@check
 def stopping_waits_for_what_runs():
     with held() as (client, msgid, release):
         stop = subprocess.Popen(["systemctl", "stop", SERVICE])
@@ -538,7 +568,7 @@ def a_user_has_one_of_his_own():
     config = pathlib.Path("/home/stranger/.config/procpool/procpoold.conf")
     config.parent.mkdir(parents=True)
     config.write_text(POOLS)
-    own("systemctl", "--user", "restart", SERVICE)
+    own("systemctl", "--user", "reload", SERVICE)
     assert own("ppctl", "apply", "demo.inc", "41") == "42\n"
     assert set(json.loads(own("ppctl", "apply", "probe:who"))["uid"]) == {uid}
     own("systemctl", "--user", "stop", SERVICE, "procpoold.socket")
