@@ -11,6 +11,7 @@
 #include "core/publish.h"
 #include "core/results.h"
 #include "core/retry.h"
+#include "core/slow.h"
 #include "core/stop.h"
 #include "proto/frame.h"
 
@@ -99,6 +100,20 @@ static void tell_waiters(struct core *core, struct job *job)
 	}
 }
 
+static void note_end(struct core *core, const struct job *job, enum error_code code)
+{
+	struct action *action = core_add_action(core, ACTION_NOTE_END);
+	/* One without a connection may go before this is executed. */
+	action->session = job->session->peer ? job->session : NULL;
+	action->function = job->function;
+	action->job_id = job->id;
+	action->uid = job->session->user->uid;
+	action->count = job->whole.count;
+	action->how = job->state == JOB_FAILED ? error_name(code) : job_state_name(job->state);
+	action->waited_us = job->waited_us;
+	action->ran_us = job->ran_us;
+}
+
 unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
 		      struct outcome outcome, uint64_t now_us)
 {
@@ -109,6 +124,8 @@ unsigned core_end_job(struct core *core, struct job *job, enum job_event event,
 		core->running_jobs--;
 	job_step(job, event, now_us);
 	core->stats.ended[job->state]++;
+	if (core->notes_ends)
+		note_end(core, job, outcome.code);
 	if (job->queued)
 		fair_queue_remove(job->flow, job);
 	expiry_clear(core, job);
@@ -382,14 +399,16 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 
 /* ---- what workers answer ---- */
 
-/* Counts an answer; true: it is for a job that still wants it. */
+/* Counts an answer, which ended so; true: it is for a job that still wants it. */
 static bool take_answer(struct core *core, struct worker *worker, struct chunk *chunk,
-			uint32_t count, uint64_t us, uint64_t now_us)
+			uint32_t count, uint64_t us, enum error_code code, uint64_t now_us)
 {
 	struct job *job = chunk->job;
 	/* The worker's word for it, but no more than can be. */
 	if (us > now_us - chunk->sent_us)
 		us = now_us - chunk->sent_us;
+	if (slow_is(worker->pool, us))
+		slow_ended(worker, chunk, count, us, code);
 	worker->progress_us = now_us;
 	worker->pool->running -= count;
 	core->stats.tasks_finished += count;
@@ -424,7 +443,7 @@ static void end_answer(struct core *core, struct worker *worker, struct chunk *c
 static void take_stopped(struct core *core, struct worker *worker, struct chunk *chunk, uint64_t us,
 			 struct procpool_value said, uint64_t now_us)
 {
-	if (!take_answer(core, worker, chunk, 1, us, now_us)) {
+	if (!take_answer(core, worker, chunk, 1, us, ERR_TIMEOUT, now_us)) {
 		end_answer(core, worker, chunk, 1, now_us);
 		return;
 	}
@@ -475,7 +494,7 @@ bool core_worker_values(struct core *core, struct worker *worker, uint32_t seq, 
 		take_values_around(core, worker, chunk, count, us, values, now_us);
 		return true;
 	}
-	bool wanted = take_answer(core, worker, chunk, count, us, now_us);
+	bool wanted = take_answer(core, worker, chunk, count, us, ERR_NONE, now_us);
 	struct job *job = chunk->job;
 	uint32_t first_task = chunk->range.first + first;
 	end_answer(core, worker, chunk, count, now_us);
@@ -494,14 +513,13 @@ bool core_worker_error(struct core *core, struct worker *worker, uint32_t seq, u
 		take_stopped(core, worker, chunk, us, error, now_us);
 		return true;
 	}
-	bool wanted = take_answer(core, worker, chunk, 1, us, now_us);
+	struct outcome outcome = error_from_worker(error);
+	bool wanted = take_answer(core, worker, chunk, 1, us, outcome.code, now_us);
 	struct attempt attempt = attempt_of(chunk, index, 1);
 	end_answer(core, worker, chunk, 1, now_us);
-	if (wanted) {
-		struct outcome outcome = error_from_worker(error);
+	if (wanted)
 		fail_attempt(core, &attempt, &outcome, now_us);
-		outcome_fini(&outcome);
-	}
+	outcome_fini(&outcome);
 	return true;
 }
 

@@ -41,8 +41,11 @@ enum action_type {
 	ACTION_KILL_WORKER,   /* worker */
 	ACTION_SEND_TASK,     /* worker, chunk */
 	ACTION_CHECK_WORKER,  /* worker: tell health_judge() of it */
-	ACTION_STOP_TASK,     /* worker: tell it to look at its page; the signal it wants */
-	ACTION_UPDATED,       /* outcome: of an update (update.h), when all pools have settled */
+	ACTION_NOTE_SLOW, /* worker, function, job_id, uid, ran_us, how; first, count: of a map */
+	ACTION_NOTE_END,  /* function, job_id, session (or NULL), uid, count, how, waited_us, ran_us
+			   */
+	ACTION_STOP_TASK, /* worker: tell it to look at its page; the signal it wants */
+	ACTION_UPDATED,   /* outcome: of an update (update.h), when all pools have settled */
 };
 
 /* Pointers are valid until the next thing is told to the core. */
@@ -60,6 +63,8 @@ struct action {
 	struct outcome outcome; /* holds a reference where value.blob is set: action_fini() */
 	uint64_t waited_us;
 	uint64_t ran_us;
+	uid_t uid;       /* whose job it is */
+	const char *how; /* static: "done", "cancelled", "running", or the code of an error */
 };
 
 struct core_stats {
@@ -110,6 +115,7 @@ struct core {
 	uint64_t random;          /* state of random.h */
 	uint64_t forgotten_bytes; /* of jobs that were kept, ever */
 
+	bool notes_ends; /* each end of a job is an action, to be logged */
 	bool stopping;
 	struct timer grace_timer;
 	bool grace_over;

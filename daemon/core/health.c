@@ -5,6 +5,7 @@
 
 #include "core/core.h"
 #include "core/policy.h"
+#include "core/slow.h"
 
 /* A timer so late says that the machine or the daemon stood still, and so did the workers. */
 #define LATE_US 500000
@@ -56,6 +57,7 @@ static void check_pool(struct pool *pool, uint64_t now_us)
 	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
 		uint64_t due_us = due_at(worker, measured, now_us);
 		if (due_us <= now_us) {
+			slow_look(worker, now_us);
 			core_add_action(core, ACTION_CHECK_WORKER)->worker = worker;
 			due_us = now_us + (measured ? HEALTH_MEMORY_US : HEALTH_QUIET_US);
 			if (worker->pending == 0)

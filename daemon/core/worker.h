@@ -99,6 +99,7 @@ struct worker {
 	struct timer watch; /* of what runs: when it may be over its time, or has to have stopped */
 	uint64_t seen;    /* page_element() of what was seen to run and is not answered; 0: none */
 	uint64_t seen_us; /* when first */
+	uint64_t slow;    /* page_element() of the last that was noted to be slow; 0: none was */
 	double told;      /* of its progress, lately (progress.c) */
 	uint64_t told_us;
 

@@ -21,6 +21,7 @@ static struct pool_spec *read_spec(struct call *call)
 				 call->server->config->workers, &spec, &problem);
 	if (r == POOL_PARAMS_READ) {
 		spec->uid = call->core->own_uid; /* the launcher says its default */
+		spec->slow_us = call->server->config->slow_us;
 		return spec;
 	}
 	if (r == POOL_PARAMS_WRONG)

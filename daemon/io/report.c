@@ -217,12 +217,69 @@ void report_runtime_end(const struct channel *channel, const struct outcome *err
 	fields.outcome = error_name(error->code);
 	if (procpool_value_string(procpool_value_get(map, "message"), &text, &size))
 		add(&sentence, "%.*s", (int)(size < 1024 ? size : 1024), text);
-	if (runtime->ready_count > 0)
-		add(&sentence, "; %u workers have ended with it", runtime->ready_count);
+	/* Some may have closed their channels before. */
+	unsigned workers = runtime->worker_count - runtime->unforked_count;
+	if (workers > 0)
+		add(&sentence, "; %u worker%s with it", workers,
+		    workers == 1 ? " has ended" : "s have ended");
 	if (!channel->pool->owner &&
 	    procpool_value_string(procpool_value_get(map, "stderr"), &text, &size))
 		add_last_words(&sentence, text, size);
 	log_event(about_level(channel->pool,
 			      runtime->ready_us > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR),
 		  &fields, "%s", sentence.text);
+}
+
+/* ---- tasks and jobs ---- */
+
+static struct log_fields about_job(const struct action *action)
+{
+	struct log_fields fields =
+		action->worker ? about_worker(action->worker) : about_pool(action->function->pool);
+	fields.job = action->job_id;
+	fields.function = action->function->name;
+	fields.has_uid = true;
+	fields.uid = action->uid;
+	fields.duration_us = action->ran_us;
+	fields.outcome = action->how;
+	return fields;
+}
+
+void report_slow_task(const struct server *server, const struct action *action)
+{
+	struct log_fields fields = about_job(action);
+	struct sentence sentence = {.size = 0};
+	fields.kind = LOG_KIND_SLOW;
+	add(&sentence, "pool %s: %s", fields.pool, fields.function);
+	if (action->count > 1)
+		add(&sentence, ", tasks %u to %u", action->first,
+		    action->first + action->count - 1);
+	else if (action->count == 1)
+		add(&sentence, ", task %u", action->first);
+	add(&sentence, " of job %llu of user %u ", (unsigned long long)fields.job,
+	    (unsigned)fields.uid);
+	if (strcmp(action->how, "running") == 0)
+		add(&sentence, "runs for %.3f s already", (double)action->ran_us / 1e6);
+	else
+		add(&sentence, "ran for %.3f s: %s", (double)action->ran_us / 1e6, action->how);
+	add(&sentence, ", in worker %u (pid %ld)", fields.worker, (long)fields.pid);
+	log_event(server->is_private ? LOG_LEVEL_INFO
+				     : about_level(action->worker->pool, LOG_LEVEL_WARNING),
+		  &fields, "%s", sentence.text);
+}
+
+void report_job_end(const struct action *action)
+{
+	struct log_fields fields = about_job(action);
+	const char *client = action->session ? action->session->client : NULL;
+	if (action->session)
+		fields.session = action->session->id;
+	fields.client = client;
+	log_event(
+		LOG_LEVEL_DEBUG, &fields,
+		"pool %s: job %llu of user %u%s%s: %s of %u task%s: %s; waited %.6f s, ran %.6f s",
+		fields.pool, (unsigned long long)fields.job, (unsigned)fields.uid,
+		client ? ", client " : "", client ? client : "", fields.function, action->count,
+		action->count == 1 ? "" : "s", action->how, (double)action->waited_us / 1e6,
+		(double)action->ran_us / 1e6);
 }

@@ -21,6 +21,7 @@
 #include "io/log.h"
 #include "io/peer.h"
 #include "io/reload.h"
+#include "io/report.h"
 #include "io/worker_process.h"
 
 /* Connections accepted in one turn, so that a storm of them delays nobody. */
@@ -54,6 +55,12 @@ static void execute(struct server *server, const struct action *action)
 	case ACTION_PUSH_EVENT:
 		if (action->session->peer)
 			peer_execute(action->session->peer, action);
+		break;
+	case ACTION_NOTE_SLOW:
+		report_slow_task(server, action);
+		break;
+	case ACTION_NOTE_END:
+		report_job_end(action);
 		break;
 	case ACTION_START_RUNTIME:
 		channel_start_runtime(server, action->runtime);
@@ -526,8 +533,10 @@ static int init_core(struct server *server)
 	    getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -errno;
 	/* From the lower half, so that ids can go on for ever. */
-	return core_init(&server->core, &server->config->limits, geteuid(),
-			 1 + first_id % (JOB_ID_MAX / 2), seed);
+	int r = core_init(&server->core, &server->config->limits, geteuid(),
+			  1 + first_id % (JOB_ID_MAX / 2), seed);
+	server->core.notes_ends = log_enabled(LOG_LEVEL_DEBUG);
+	return r;
 }
 
 int server_init(struct server *server, const struct config_source *source, struct config *config)

@@ -449,6 +449,11 @@ static void execute(struct world *world, const struct action *action)
 	case ACTION_UPDATED:
 		world->updates_done++;
 		break;
+	case ACTION_NOTE_SLOW:
+	case ACTION_NOTE_END:
+		if (world->on_note)
+			world->on_note(world, action);
+		break;
 	case ACTION_CHECK_WORKER:
 		fake_of(action->worker)->inspected = true;
 		break;

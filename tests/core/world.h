@@ -94,6 +94,8 @@ struct world {
 	void (*on_answer)(struct world *world, struct fake_message *message, uint32_t count,
 			  bool failed);
 	void (*on_record)(struct world *world, const struct record *record);
+	/* Of what is only to be logged; or NULL. */
+	void (*on_note)(struct world *world, const struct action *action);
 	void *data;
 };
 

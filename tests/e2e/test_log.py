@@ -143,3 +143,46 @@ def test_a_worker_that_does_not_start_is_an_error(daemon):
         r"it used \d+\.\d MiB at most; last on standard error: no such table",
         grave(server)[0],
     )
+
+
+def test_a_slow_task_is_one_line_when_it_has_ended(daemon):
+    server = daemon(pools={"default": {"modules": ["demo", PROBE], "workers": 1, "slow_seconds": 0.1}})
+    client = server.connect()
+    client.call("apply", "demo.sleep", [0.01])
+    job = client.call("apply_async", "demo.sleep", [0.2])
+    client.push("result")
+    [pid] = server.worker_pids()
+    assert re.fullmatch(
+        rf"warning: pool default: demo.sleep of job {job} of user {USER} ran for 0\.2\d\d s: done, in worker 1 \(pid {pid}\)",
+        one(server),
+    )
+
+
+def test_a_task_that_hangs_is_seen_while_it_does(daemon):
+    """With what the daemon says of all pools."""
+    server = daemon(config="slow_seconds = 0.5\n", pools={"default": {"modules": ["demo", PROBE], "workers": 1}})
+    server.connect().request("map", "demo.sleep", [0, 100], {"chunksize": 2})
+    assert re.fullmatch(
+        rf"warning: pool default: demo.sleep, task 1 of job \d+ of user {USER} runs for [12]\.\d\d\d s already, "
+        r"in worker 1 \(pid \d+\)",
+        one(server),
+    )
+
+
+def test_sessions_and_jobs_are_followed_at_the_level_debug(probe):
+    server = probe(workers=1, log_level="debug")
+    client = server.connect()
+    client.call("hello", {"client": "a\nclient"})
+    job = client.call("map_async", "demo.inc", [1, 2, 3])
+    client.push("result")
+    client.error("apply", "probe.fail", ["ValueError", "the secret of a caller", None])
+    client.close()
+    eventually(lambda: re.search("debug: session [0-9]+ of user [0-9]+: ends", server.stderr()))
+    told = re.findall(r"debug: (.*)$", server.stderr(), re.M)
+    assert f"session 1 of user {USER}: begins" in told
+    times = r"waited \d\.\d{6} s, ran \d\.\d{6} s"
+    mapped = rf"pool default: job {job} of user {USER}, client a\\x0aclient: demo.inc of 3 tasks: done; {times}"
+    assert [line for line in told if re.fullmatch(mapped, line)]
+    failed = rf"pool default: job {job + 1} of user {USER}, client .*: probe.fail of 1 task: function-failed; {times}"
+    assert [line for line in told if re.fullmatch(failed, line)]
+    assert "secret" not in server.stderr() and "ValueError" not in server.stderr()
