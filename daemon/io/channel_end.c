@@ -21,7 +21,7 @@ static const char *how_far(const struct channel *channel)
 		return " before it said hello";
 	if (!channel->loaded)
 		return " while it loaded";
-	if (runtime->ready_count == 0)
+	if (runtime->ready_us == 0)
 		return " before any of its workers was ready";
 	return runtime == runtime->pool->successor ? " before all of its workers were ready" : "";
 }
