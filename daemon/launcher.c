@@ -29,6 +29,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -561,6 +562,8 @@ static void leave_root(void)
 	r = change_user(daemon.uid, daemon.gid, daemon.groups, daemon.group_count);
 	if (r < 0)
 		fail("cannot become the user " LAUNCH_DAEMON_USER, strerror(-r));
+	/* Root's keys stay behind; where there are none, so much the better. */
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 	putenv(daemon.home);
 	putenv(daemon.user);
 	putenv(daemon.logname);
