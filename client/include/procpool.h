@@ -86,7 +86,7 @@ enum procpool_code {
 	PROCPOOL_ERR_OUT_OF_MEMORY, /* in the worker */
 	PROCPOOL_ERR_INITIALIZER_FAILED,
 	PROCPOOL_ERR_WOULD_DEADLOCK,
-	PROCPOOL_ERR_NOT_READY,
+	PROCPOOL_ERR_NOT_READY, /* of a call: no pool has the function, but one still loads */
 	PROCPOOL_ERR_POOL_CLOSED,
 	PROCPOOL_ERR_SHUTTING_DOWN,
 

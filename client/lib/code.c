@@ -31,7 +31,7 @@ static const char *const daemon_texts[] = {
 	[PROCPOOL_ERR_OUT_OF_MEMORY] = "the worker had no memory for it",
 	[PROCPOOL_ERR_INITIALIZER_FAILED] = "the pool cannot start workers",
 	[PROCPOOL_ERR_WOULD_DEADLOCK] = "it would wait for itself",
-	[PROCPOOL_ERR_NOT_READY] = "the job has not ended",
+	[PROCPOOL_ERR_NOT_READY] = "it is not ready yet",
 	[PROCPOOL_ERR_POOL_CLOSED] = "the pool takes no more jobs",
 	[PROCPOOL_ERR_SHUTTING_DOWN] = "the daemon is ending",
 };

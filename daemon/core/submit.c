@@ -157,6 +157,21 @@ static struct outcome takes_none(const struct pool *pool)
 			     pool->spec->name);
 }
 
+/* A pool that may come to have the function: who calls must not be told that there is none. */
+static bool is_loading(const struct pool *pool)
+{
+	return !pool->loaded && pool->failure.value.size == 0;
+}
+
+static struct outcome still_loading(const struct pool *pool, const struct submission *submission)
+{
+	struct slice name = {submission->function, submission->function_size};
+	return error_outcome(ERR_NOT_READY,
+			     "no pool has a function %s yet, and pool %s is still loading: try "
+			     "again in a moment",
+			     problem_quote(name).text, pool->spec->name);
+}
+
 /* Whether it brings along what is to be called: its function is then a mere name for that. */
 static bool has_callable(const struct submission *submission)
 {
@@ -195,9 +210,9 @@ static struct function *find_in_pool(struct core *core, const struct session *se
 	if (!function && (pool->functions.any || has_callable(submission)))
 		function = names_find(pool, submission->function, submission->function_size);
 	if (!function)
-		*ret_error = pool->failure.value.size > 0 && !pool->loaded
-				     ? copy_failure(pool)
-				     : unknown_function(core, session, submission);
+		*ret_error = pool->loaded       ? unknown_function(core, session, submission)
+			     : is_loading(pool) ? still_loading(pool, submission)
+						: copy_failure(pool);
 	return function;
 }
 
@@ -213,6 +228,7 @@ static struct function *find_function(struct core *core, const struct session *s
 		return find_in_pool(core, session, submission, ret_error);
 	struct function *found = NULL;
 	struct pool *pool, *unloaded = NULL, *closed = NULL, *forbidden = NULL;
+	struct pool *loading = NULL;
 	TAILQ_FOREACH (pool, &core->pools, in_core) {
 		if (!pool_is_searched(pool, session))
 			continue;
@@ -232,13 +248,16 @@ static struct function *find_function(struct core *core, const struct session *s
 		}
 		if (function)
 			found = function;
-		if (!pool->loaded && pool->failure.value.size > 0)
+		if (is_loading(pool) && pool_takes_jobs(pool))
+			loading = pool;
+		else if (!pool->loaded && pool->failure.value.size > 0)
 			unloaded = pool;
 	}
 	if (!found)
 		/* A pool that cannot even load may be the one that was meant. */
 		*ret_error = closed      ? takes_none(closed)
 			     : forbidden ? denied(forbidden)
+			     : loading   ? still_loading(loading, submission)
 			     : unloaded  ? copy_failure(unloaded)
 					 : unknown_function(core, session, submission);
 	return found && check_pickle(found->pool, submission, ret_error) ? found : NULL;

@@ -215,6 +215,6 @@ void reload_finish(struct server *server, const struct outcome *outcome)
 		log_event(LOG_LEVEL_ERROR, &fields, "after the reload: %.*s", (int)message.size,
 			  message.data);
 	}
-	if (server->open)
+	if (server->ready)
 		notify_ready(&server->notify);
 }

@@ -26,6 +26,8 @@
 
 /* Connections accepted in one turn, so that a storm of them delays nobody. */
 #define ACCEPTS_PER_TURN 64
+/* What pools may take to load while connections wait for it. */
+#define LOAD_SECONDS 5.
 
 uint64_t server_clock_us(void)
 {
@@ -160,25 +162,44 @@ void server_descriptor_freed(struct server *server)
 		set_doors(server, true);
 }
 
+static void open_doors(struct server *server)
+{
+	ev_timer_stop(server->loop, &server->open_timer);
+	server->open = true;
+	set_doors(server, true);
+}
+
 /*
  * Connections are accepted once every pool has settled, because before that a function that exists
- * cannot be told from one that does not. Until then they wait in the socket's backlog.
+ * cannot be told from one that does not. Until then they wait in the socket's backlog; but for a
+ * pool that takes very long, or hangs, those who call others do not wait as well: who means it is
+ * told that it loads.
  */
-static void open_when_settled(struct server *server)
+static void get_ready(struct server *server)
 {
 	struct pool *pool;
 	unsigned workers = 0;
-	if (server->open || server->stopping)
+	if (server->ready || server->stopping)
 		return;
 	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
 		if (!status_is_settled(pool))
 			return;
 		workers += pool->ready_count;
 	}
-	server->open = true;
-	set_doors(server, true);
+	server->ready = true;
+	open_doors(server);
 	log_info("ready on %s with %u workers", server->doors[0].listener.path, workers);
 	notify_ready(&server->notify);
+}
+
+static void on_open_timer(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct server *server = container_of(watcher, struct server, open_timer);
+	(void)loop, (void)events;
+	if (server->open || server->stopping)
+		return;
+	log_info("accepting connections, though not every pool has loaded");
+	open_doors(server);
 }
 
 /* ---- the turn ---- */
@@ -279,7 +300,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 		/* Last, because no event may follow what was flushed. */
 		check_blocked(server);
 	} while (has_more(server));
-	open_when_settled(server);
+	get_ready(server);
 	set_timer(server);
 	launch_watch_turn(&server->launch_watch, server->loop);
 	notify_turn(&server->notify);
@@ -581,6 +602,8 @@ int server_init(struct server *server, const struct config_source *source, struc
 	ev_idle_init(&server->go_on, on_idle);
 	ev_init(&server->timer, on_timer);
 	ev_init(&server->trim_timer, on_trim);
+	ev_timer_init(&server->open_timer, on_open_timer, LOAD_SECONDS, 0.);
+	ev_timer_start(server->loop, &server->open_timer);
 	watch_signals(server);
 	sleep_undisturbed(server);
 	for (size_t i = 0; i < server->door_count; i++) {

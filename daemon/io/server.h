@@ -60,7 +60,9 @@ struct server {
 
 	struct door doors[LISTENER_PASSED_MAX];
 	size_t door_count;
+	ev_timer open_timer;
 	bool open;    /* connections are accepted */
+	bool ready;   /* every pool has settled */
 	bool starved; /* they are not, for want of descriptors */
 
 	struct peer_list peers;

@@ -81,7 +81,7 @@ static void test_spawner_loads_and_then_forks_all_workers(void **state)
 	struct fixture f = begin(FAKE_FORK_PAGE);
 	assert_true(f.runtime->present);
 	assert_int_equal(worker_count(&f), 0);
-	assert_int_equal(submit(&f), ERR_UNKNOWN_FUNCTION);
+	assert_int_equal(submit(&f), ERR_NOT_READY);
 	fake_loaded(f.world, f.runtime);
 	assert_int_equal(worker_count(&f), 2);
 	assert_int_equal(world_worker(f.world, 0)->worker->number, 1);

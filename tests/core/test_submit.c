@@ -102,6 +102,29 @@ static void test_unknown_function_comes_with_the_nearest_names(void **state)
 	outcome_fini(&error);
 }
 
+static void test_while_a_pool_loads_its_functions_are_not_said_to_be_unknown(void **state)
+{
+	static const char *const functions[] = {"fonts.measure", NULL};
+	struct world *world = *state;
+	struct session *session = world_open(world, 100);
+	struct pool_spec *spec = pool_spec_create("slow");
+	pool_spec_settle(spec, 1);
+	spec->access.call.everyone = true;
+	struct pool *pool = core_add_pool(&world->core, spec, world->now_us);
+	pool_spec_unref(spec);
+	struct call calls[] = {{.function = "fonts.measure"},
+			       {.function = "fonts.measure", .pool = "slow"}};
+	for (size_t i = 0; i < 2; i++) {
+		struct outcome error = refusal(world, session, calls[i]);
+		assert_int_equal(error.code, ERR_NOT_READY);
+		outcome_fini(&error);
+	}
+	world_play(world, pool, FAKE_FORK_PAGE, functions);
+	world_settle(world);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_not_equal(world_submit(world, session, calls[i], NULL), 0);
+}
+
 /* ---- limits ---- */
 
 /* One more call like `call` than the limit allows is busy, and names it; after one has ended there
@@ -212,6 +235,7 @@ int main(void)
 		TEST(test_function_of_several_pools_is_ambiguous_without_a_name),
 		TEST(test_unknown_pool_is_no_such_pool),
 		TEST(test_unknown_function_comes_with_the_nearest_names),
+		TEST(test_while_a_pool_loads_its_functions_are_not_said_to_be_unknown),
 		cmocka_unit_test(test_limits_answer_busy_with_their_name),
 		cmocka_unit_test(test_connections_are_limited),
 		TEST(test_map_over_nothing_ends_at_once),

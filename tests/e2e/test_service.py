@@ -56,6 +56,12 @@ def test_while_a_pool_loads_it_asks_for_time_and_says_for_which(service, gate):
     assert 2e6 <= int(server.told[second][1]["EXTEND_TIMEOUT_USEC"]) <= 60e6
     assert server.line() == "Starting: 1 of 2 pools ready, pool slow loads"
     assert not server.all("READY")
+    # Nor does it keep others waiting for ever.
+    client = server.connect()
+    assert client.call("apply", "demo.inc", [1]) == 2
+    error = client.error("apply", "fonts.measure", ["a"])
+    assert error["code"] == "not-ready" and "pool slow is still loading" in error["message"]
+    assert not server.all("READY")
     held.release()
     server.hear("READY")
     assert server.hears_nothing_of("EXTEND_TIMEOUT_USEC", 1.5)

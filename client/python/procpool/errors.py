@@ -262,9 +262,9 @@ class WouldDeadlock(Error):
 
 
 class NotReady(Error, TimeoutError):
-    """The job has not ended within the time asked for.
+    """The job has not ended within the time asked for; or no pool has the function, but one is still loading.
 
-    state  str, "waiting" or "running"
+    state  str, "waiting" or "running", of a job
     """
 
     code = "not-ready"
