@@ -45,24 +45,24 @@ static const char wait_help[] =
 	"fetched for a limited time after the job's end (300 s by default).\n";
 
 static const char cancel_help[] =
-	"What has not begun never will; a function that runs is not stopped. Exit status 4\n"
-	"where the job could not be cancelled, because it runs or has ended.\n";
+	"What has not begun never will; what runs is stopped, and killed with its worker if it\n"
+	"does not stop. Exit status 4 where the job has ended already.\n";
+
+#define FOR_ADMINISTRATORS "For who has the right to administer the pool; root has it everywhere.\n"
 
 static const char recycle_help[] =
 	"Starts workers with fresh code; each that is ready takes the place of an old one, which\n"
 	"finishes what it runs. Prints the new code's generation when all are ready. Where the "
 	"new\n"
-	"code fails, the old one goes on serving, the error says why, and the exit status is 4.\n"
-	"For the administrator: root, or the user that the daemon runs as.\n";
-
-#define FOR_ADMINISTRATORS "For the administrator: root, or the user that the daemon runs as.\n"
+	"code fails, the old one goes on serving, the error says why, and the exit status is "
+	"4.\n" FOR_ADMINISTRATORS;
 
 static const char reload_help[] =
 	"Prints what has changed when all of it is in force. Pools change where their settings\n"
 	"do, without an interruption; those that are not configured any more finish what they\n"
 	"have. A configuration that is wrong is refused, says where, and changes nothing; a pool\n"
-	"whose new code does not load goes on with the old. The exit status is not 0 "
-	"then.\n" FOR_ADMINISTRATORS;
+	"whose new code does not load goes on with the old. The exit status is not 0 then.\n"
+	"For who has the right to administer the daemon.\n";
 
 static const char scale_help[] = "From now on the pool has N workers, or MIN to MAX by how much "
 				 "there is to do: workers are\n"
