@@ -388,7 +388,7 @@ static void enter(struct core *core, struct session *session, struct job *job,
 static bool may_run(const struct session *session, const struct job *job)
 {
 	const struct pool_spec *code = job->function->pool->code;
-	return job->state == JOB_RUNNING && code->user && code->uid == session->user->uid;
+	return job->state == JOB_RUNNING && code->uid == session->user->uid;
 }
 
 /* It must be under way. */

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import separation
-from procpoold import PROBE, await_end, descendants, eventually, parents
+from procpoold import BUILD, PROBE, await_end, descendants, eventually, parents
 from separation import DAEMON, HOME, IMAGES, WORKER, rights_of
 
 pytestmark = pytest.mark.usefixtures("as_root")
@@ -106,6 +106,22 @@ def test_a_worker_is_its_user_in_all_that_it_knows_of_itself(separated):
     found = client.call("apply", "separated_functions:environment", [], {"pool": "q"})
     assert found["HOME"] == "/q" and found["USER"] == "procpool-worker" and found["OWN"] == "1"
     assert {row["name"]: row["uid"] for row in client.call("pools")} == {"p": IMAGES, "q": WORKER}
+
+
+@pytest.mark.parametrize("workers, access, failure", [
+    (2, [WORKER], None),
+    (1, [WORKER], "would-deadlock"),
+    (2, [IMAGES], "denied"),
+])  # fmt: skip
+def test_function_calls_others_as_the_user_of_its_pool(separated, workers, access, failure):
+    """With a job of somebody else as parent, in which it runs."""
+    access = {"call": list(map(str, access))}
+    server = separated({"p": {"modules": ["demo", f"{BUILD}/tests/e2e/nested.so"], "workers": workers}}, access=access)
+    call = ["nested.apply", [str(server.path), "p", "demo.inc", [1]]]
+    if failure:
+        assert server.connect().error("apply", *call)["type"] == failure
+    else:
+        assert server.connect().call("apply", *call) == 2
 
 
 def test_what_a_worker_prints_by_the_files_of_its_streams_is_captured(separated):
