@@ -166,7 +166,13 @@ static void test_function_is_ambiguous_only_where_one_may_call(void **state)
 	struct fixture *f = *state;
 	uint64_t id = world_submit(f->world, f->caller, ASYNC(.count = 0), NULL);
 	assert_ptr_equal(world_job(f->world, f->caller, id)->function->pool, f->pool);
-	refused(f, world_open(f->world, OTHER_CALLER), ASYNC(.count = 0), ERR_AMBIGUOUS);
+	struct access seen = {.call = {.given = true}};
+	access_list_add_user(&seen.observe, OTHER_CALLER);
+	add_pool(f->world, "seen", seen, functions);
+	struct session *both = world_open(f->world, OTHER_CALLER);
+	struct bytes error = refused(f, both, ASYNC(.count = 0), ERR_AMBIGUOUS);
+	assert_non_null(memmem(error.data, error.size, "next", 4));
+	assert_null(memmem(error.data, error.size, "seen", 4));
 	/* To see another pool is not to be able to call there. */
 	struct access access = lists(ELSEWHERE, CALLER, CALLER);
 	assert_int_equal(pool_set_access(f->other, &access), 0);
@@ -182,7 +188,8 @@ static void test_pool_that_one_sees_is_denied_to_who_may_not_call(void **state)
 	assert_non_null(memmem(error.data, error.size, "pool pool", 9));
 	refused(f, f->administrator, ASYNC(.pool = "pool"), ERR_DENIED);
 	refused(f, f->observer, ASYNC(.count = 0), ERR_DENIED);
-	refused(f, f->observer, (struct call){.function = "t.none"}, ERR_UNKNOWN_FUNCTION);
+	error = refused(f, f->observer, (struct call){.function = "t.hiddn"}, ERR_UNKNOWN_FUNCTION);
+	assert_null(memmem(error.data, error.size, "t.hidden", 8));
 	refused(f, f->observer, (struct call){.function = "t.other"}, ERR_UNKNOWN_FUNCTION);
 	/* What it has of functions is nobody's business who may not call: all names are. */
 	refused(f, f->observer, (struct call){.function = "t.none", .pool = "pool"}, ERR_DENIED);
