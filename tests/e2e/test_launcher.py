@@ -3,6 +3,7 @@
 
 import array
 import contextlib
+import json
 import os
 import pathlib
 import select
@@ -187,6 +188,19 @@ def test_the_daemon_and_the_launcher_are_no_root(launcher):
     assert rights_of(launcher.daemon) == ({DAEMON}, {DAEMON}, set(), True)
     assert rights_of(launcher.pid)[:2] == ({DAEMON}, {DAEMON})
     assert status_of(launcher.pid)["CapBnd"] == status_of(launcher.pid)["CapInh"] == "0" * 16
+
+
+def test_a_daemon_that_was_taken_over_gets_nothing_of_the_launchers(launch, tmp_path):
+    """It is the same user, so it can end it, and all with it; that is all."""
+    attack = ("import os, json, separated_functions as f; pid = int(os.environ['PROCPOOL_LAUNCHER'].split(':')[1]); "
+              "f.signal.SIGTERM = f.signal.SIGKILL = 0; print(json.dumps([f.attack(pid), f.rise()]))")  # fmt: skip
+    env = separation.ENVIRONMENT | {"PYTHONPATH": separation.PACKAGE_PATH}
+    done = subprocess.run([separation.launcher(), PYTHON, "-c", attack], preexec_fn=separation.Users(tmp_path), env=env,
+                          capture_output=True, text=True, timeout=DEADLINE, check=True)  # fmt: skip
+    attacked, rose = json.loads(done.stdout)
+    allowed = {"signal", "kill", "pidfd", "limits"}  # to a process of the same user
+    assert {name for name, error in attacked.items() if error not in ("EPERM", "EACCES")} == allowed
+    assert {name for name, error in rose.items() if error not in ("EPERM", "EACCES")} <= {"daemon", "setgid"}
 
 
 def test_root_leaves_no_keys_to_it(launch):

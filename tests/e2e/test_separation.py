@@ -199,6 +199,15 @@ def test_the_daemon_ends_with_its_launcher(separated, gate):
     assert "the launcher was ended by signal 9 (Killed)" in line
 
 
+def test_a_user_that_the_launcher_refuses_is_explained_with_what_to_do(separated):
+    server = separated({"p": {**PYTHON_POOL, "user": "caller"}, "q": PYTHON_POOL})
+    assert "name another user, or gpasswd --delete caller procpool" in failure(server)
+    with server.connect() as client:
+        assert {row["name"]: row["state"] for row in client.call("pools")} == {"p": "failing", "q": "ready"}
+        assert client.call("apply", "separated_functions:identity", [], {"pool": "q"})[0] == [WORKER] * 3
+    assert "gpasswd --delete caller procpool" in server.stderr()
+
+
 def test_a_program_that_cannot_be_started_is_explained_as_ever(separated):
     server = separated({"p": {"runtime": ["/nonexistent/runtime"], "modules": ["m"]}})
     assert "cannot start /nonexistent/runtime: No such file or directory" in failure(server)
