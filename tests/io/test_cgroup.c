@@ -159,6 +159,21 @@ static void test_where_memory_cannot_be_handed_down_the_daemon_moves_back(void *
 	assert_string_equal(get(f, APP "/cgroup.procs"), own_pid());
 }
 
+/* What is written to a file here lies over what was there. */
+static void test_who_starts_processes_for_the_daemon_moves_with_it(void **state)
+{
+	struct fixture *f = *state;
+	char text[16] = "4194303"; /* as long as a pid gets */
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 4194303), 0);
+	assert_string_equal(get(f, APP "/daemon/cgroup.procs"), text);
+	assert_string_equal(get(f, APP "/cgroup.procs"), "");
+	cgroup_fini(&f->cgroup);
+	unlink(path_of(f, APP "/cgroup.subtree_control"));
+	assert_int_equal(cgroup_init(&f->cgroup, f->root, 4194303), -ENOENT);
+	memcpy(text, own_pid(), strlen(own_pid()));
+	assert_string_equal(get(f, APP "/cgroup.procs"), text);
+}
+
 static void test_a_worker_gets_its_limit_before_it_is_moved(void **state)
 {
 	struct fixture *f = *state;
@@ -210,6 +225,7 @@ int main(void)
 		TEST(test_a_daemon_in_its_leaf_uses_the_one_above),
 		TEST(test_without_the_controller_nothing_is_touched),
 		TEST(test_where_memory_cannot_be_handed_down_the_daemon_moves_back),
+		TEST(test_who_starts_processes_for_the_daemon_moves_with_it),
 		TEST(test_a_worker_gets_its_limit_before_it_is_moved),
 		TEST(test_a_leaf_goes_as_soon_as_it_is_empty),
 	};
