@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/call.h"
 
+#include <string.h>
+
 #include "core/core.h"
+#include "io/about.h"
 #include "io/peer.h"
 #include "io/server.h"
 
@@ -12,8 +15,25 @@ void call_answer_problem(struct call *call, const struct problem *problem)
 	peer_written(call->peer);
 }
 
+/* Without the advice for whom it is said to. */
+static void log_refusal(const struct call *call, struct procpool_value error)
+{
+	struct log_fields fields = about_session(call->session);
+	const char *text = "", *advice;
+	size_t size = 0;
+	procpool_value_string(procpool_value_get(error, "message"), &text, &size);
+	advice = memchr(text, ':', size);
+	fields.kind = LOG_KIND_REFUSED;
+	fields.outcome = error_name(ERR_DENIED);
+	log_event(LOG_LEVEL_INFO, &fields, "session %llu of user %u is refused: %.*s",
+		  (unsigned long long)fields.session, (unsigned)fields.uid,
+		  advice ? (int)(advice - text) : (int)size, text);
+}
+
 void call_answer_error(struct call *call, struct outcome error)
 {
+	if (error.code == ERR_DENIED)
+		log_refusal(call, span_value(error.value));
 	reply_error_value(peer_writer(call->peer), call->msgid, call->peer->error_form,
 			  span_value(error.value));
 	peer_written(call->peer);

@@ -9,14 +9,39 @@ static bool is_over(const struct log_budget *budget, uint64_t now_us)
 	return now_us - budget->since_us >= LOG_PERIOD_US;
 }
 
+/* What a source has on it when so many periods are over. */
+static unsigned strikes_after(const struct log_source *source, uint64_t periods)
+{
+	unsigned strikes = source->strikes;
+	if (source->over)
+		strikes += strikes < LOG_STRIKES_MAX;
+	else if (strikes > 0)
+		strikes--;
+	return strikes > periods - 1 ? strikes - (unsigned)(periods - 1) : 0;
+}
+
 static void begin_period(struct log_budget *budget, uint64_t now_us)
 {
+	uint64_t periods = budget->since_us ? (now_us - budget->since_us) / LOG_PERIOD_US : 1;
+	unsigned kept = 0;
+	for (unsigned i = 0; i < budget->source_count; i++) {
+		struct log_source *source = &budget->sources[i];
+		unsigned strikes = strikes_after(source, periods);
+		if (strikes == 0)
+			continue;
+		struct log_source *next = &budget->sources[kept++];
+		*next = *source;
+		next->strikes = strikes;
+		next->lines = 0;
+		next->over = false;
+	}
+	budget->source_count = kept;
 	budget->since_us = now_us;
 	budget->lines = 0;
 	budget->dropped = false;
 	budget->own = (struct log_source){.name = "the daemon"};
-	budget->others = (struct log_source){.name = "other pools and users"};
-	budget->source_count = 0;
+	budget->others = (struct log_source){.name = "other pools and users",
+					     .strikes = strikes_after(&budget->others, periods)};
 }
 
 static struct log_source *find_source(struct log_budget *budget, const char *name)
@@ -50,11 +75,11 @@ bool log_budget_take(struct log_budget *budget, const char *source_name, enum lo
 	struct log_source *source = find_source(budget, source_name);
 	bool own = source == &budget->own;
 	unsigned cost = 1 + (unsigned)(bytes / LOG_LINE_BYTES);
-	unsigned room = share(own ? LOG_LINES_OWN : LOG_LINES_SOURCE, level);
+	unsigned room = share(own ? LOG_LINES_OWN : LOG_LINES_SOURCE >> source->strikes, level);
 	if (source->lines + cost > room ||
 	    (!own && budget->lines + cost > share(LOG_LINES_ALL, level))) {
 		source->dropped++;
-		budget->dropped = true;
+		source->over = budget->dropped = true;
 		return false;
 	}
 	source->lines += cost;

@@ -4,6 +4,10 @@
  * client, worker or pool can fill a disk or drown what others have to say. A source is a pool or a
  * user; the daemon itself has lines of its own, which nobody can take from it.
  *
+ * A source of which something was dropped has half as much in the next ten seconds, down to an
+ * eighth, and twice as much again after ten in which nothing was: what never stops is worth less
+ * than what comes at once.
+ *
  * The graver a line, the more of its source's and of all lines may have been logged before it: half
  * of them for information, a quarter more for warnings, all for errors. What was dropped is
  * counted, to be told once when the ten seconds are over.
@@ -24,7 +28,8 @@
 #define LOG_LINES_ALL    3000U
 #define LOG_LINES_OWN    300U
 /* A longer one counts as several. */
-#define LOG_LINE_BYTES 1024U
+#define LOG_LINE_BYTES  1024U
+#define LOG_STRIKES_MAX 3U /* times that a source's lines are halved */
 
 #define LOG_SOURCES_MAX 64U /* of one period; all further ones are one */
 #define LOG_SOURCE_SIZE 80U
@@ -32,7 +37,9 @@
 struct log_source {
 	char name[LOG_SOURCE_SIZE]; /* "pool images"; cut */
 	unsigned lines;
-	uint64_t dropped;
+	unsigned strikes;
+	bool over;        /* something was dropped in this period */
+	uint64_t dropped; /* and not told yet */
 };
 
 /* Zeroed: nothing was logged. */

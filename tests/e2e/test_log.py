@@ -98,34 +98,34 @@ def test_a_worker_that_is_killed_for_its_memory_is_one_line(daemon, gate):
     )
 
 
-def test_what_somebody_wanted_is_no_warning(daemon):
+def test_what_somebody_wanted_is_no_warning(daemon, gate):
     server = daemon(pools={"default": {"modules": ["demo", PROBE], "workers": 1, "stop_seconds": 0}})
-    client = server.connect()
-    waiting = client.request("apply", "demo.sleep", [100])
-    eventually(lambda: [row for row in client.call("workers") if row["state"] == "busy"])
+    client, held = server.connect(), gate()
+    waiting = client.request("apply", "probe.hold", [held.path])
+    held.await_held()
     client.call("cancel", {"request": waiting})
     eventually(lambda: "info: pool default: worker 1" in server.stderr())
     [pid] = server.await_workers(1)
     client.call("kill", pid)
     eventually(lambda: "an administrator had it killed; nothing ran in it" in server.stderr())
-    killed = r"info: .* was killed: a task that it ran did not stop; it ran demo.sleep .*, which nobody waits for"
+    killed = r"info: .* was killed: a task that it ran did not stop; it ran probe.hold .*, which nobody waits for"
     assert re.search(killed, server.stderr())
     assert grave(server) == []
 
 
-def test_a_spawners_end_is_one_line_and_one_for_each_task_lost_with_it(probe):
+def test_a_spawners_end_is_one_line_and_one_for_each_task_lost_with_it(probe, gate):
     server = probe(workers=2)
-    client = server.connect()
+    client, held = server.connect(), gate()
     [spawner] = children(server.pid)
-    waiting = client.request("apply", "demo.sleep", [100])
-    eventually(lambda: [row for row in client.call("workers") if row["state"] == "busy"])
+    waiting = client.request("apply", "probe.hold", [held.path])
+    held.await_held()
     os.kill(spawner, signal.SIGSEGV)
     assert client.take(lambda m: m[0] == 1 and m[1] == waiting)[2]["code"] == "worker-lost"
     runtime, worker = grave(server)
     assert runtime == (
         "warning: pool default: its runtime was ended by signal 11 (Segmentation fault); 2 workers have ended with it"
     )
-    assert re.search(r"worker \d .*: the pool's spawner ended; it ran demo.sleep .*: 1 task is lost", worker)
+    assert re.search(r"worker \d .*: the pool's spawner ended; it ran probe.hold .*: 1 task is lost", worker)
 
 
 def test_a_worker_that_breaks_the_protocol_is_one_line(daemon):
@@ -186,3 +186,16 @@ def test_sessions_and_jobs_are_followed_at_the_level_debug(probe):
     failed = rf"pool default: job {job + 1} of user {USER}, client .*: probe.fail of 1 task: function-failed; {times}"
     assert [line for line in told if re.fullmatch(failed, line)]
     assert "secret" not in server.stderr() and "ValueError" not in server.stderr()
+
+
+@pytest.mark.usefixtures("as_root")
+def test_who_is_refused_is_told_with_his_user(daemon):
+    access = {"call": [], "observe": ["64100"], "administer": []}
+    pool = {"modules": ["demo"], "workers": 1, "access": access}
+    server = daemon(mode=0o666, access={}, pools={"default": pool})
+    assert server.connect(uid=64100).error("apply", "demo.inc", [1])["code"] == "denied"
+    assert re.search(
+        r"info: session \d+ of user 64100 is refused: apply needs the right to call$", server.stderr(), re.M
+    )
+    server.connect(uid=64101).receive()
+    assert "info: refusing a connection of user 64101, who has no right here\n" in server.stderr()

@@ -164,6 +164,48 @@ static void test_the_journal_gets_fields(void **state)
 	assert_string_equal(written(f), "");
 }
 
+/* Which is what people search for, and must not change unnoticed. */
+static void test_every_field_stands_in_the_manual_page(void **state)
+{
+	struct fixture *f = *state;
+	static char page[1 << 16];
+	FILE *file = fopen(DAEMON_PAGE, "re");
+	assert_non_null(file);
+	page[fread(page, 1, sizeof(page) - 1, file)] = '\0';
+	fclose(file);
+	be_journal(f);
+	start_journal(f);
+	unsigned found = 0;
+	for (int kind = LOG_KIND_ANY; kind < LOG_KIND_COUNT; kind++) {
+		const struct log_fields fields = {(enum log_kind)kind,
+						  "p",
+						  true,
+						  1,
+						  2,
+						  3,
+						  "f",
+						  "log",
+						  true,
+						  4,
+						  5,
+						  "c",
+						  6,
+						  "done"};
+		log_event(LOG_LEVEL_WARNING, &fields, "x");
+		for (char *line = strtok((char *)received(f), "\n"); line;
+		     line = strtok(NULL, "\n")) {
+			char *equals = strchr(line, '=');
+			assert_non_null(equals);
+			*equals = '\0';
+			assert_non_null(strstr(page, line));
+			if (strcmp(line, "MESSAGE_ID") == 0)
+				assert_non_null(strstr(page, equals + 1));
+			found++;
+		}
+	}
+	assert_int_equal(found, LOG_KIND_COUNT * 14 + LOG_KIND_COUNT - 1);
+}
+
 static void test_the_journal_gets_no_more_fields_than_there_are(void **state)
 {
 	struct fixture *f = *state;
@@ -379,6 +421,7 @@ int main(void)
 		TEST(test_lines_have_time_and_level),
 		TEST(test_lines_above_the_level_are_dropped),
 		TEST(test_the_journal_gets_fields),
+		TEST(test_every_field_stands_in_the_manual_page),
 		TEST(test_the_journal_gets_no_more_fields_than_there_are),
 		TEST(test_no_field_can_be_forged),
 		TEST(test_without_the_journals_socket_lines_go_by_its_stream),

@@ -110,8 +110,41 @@ static void test_what_was_dropped_is_told_once_when_the_period_is_over(void **st
 	assert_dropped("pool a", 2, START_US + LOG_PERIOD_US);
 	assert_none_dropped(START_US + LOG_PERIOD_US);
 	assert_int_equal(log_budget_due_us(&budget), UINT64_MAX);
-	assert_int_equal(take_all("pool a", LOG_LEVEL_INFO, START_US + LOG_PERIOD_US),
+	assert_int_equal(take_all("pool b", LOG_LEVEL_INFO, START_US + LOG_PERIOD_US),
 			 LOG_LINES_SOURCE / 2);
+}
+
+/* Takes all in the period of this number, and lets what was dropped be told. */
+static unsigned flood(const char *name, uint64_t period)
+{
+	struct log_source source;
+	uint64_t now_us = START_US + period * LOG_PERIOD_US;
+	unsigned lines = take_all(name, LOG_LEVEL_ERROR, now_us);
+	while (log_budget_next_dropped(&budget, now_us + LOG_PERIOD_US, &source))
+		;
+	return lines;
+}
+
+static void test_what_does_not_stop_gets_less_and_less(void **state)
+{
+	(void)state;
+	static const unsigned parts[] = {1, 2, 4, 8, 8, 8};
+	for (uint64_t i = 0; i < 6; i++)
+		assert_int_equal(flood("pool a", i), LOG_LINES_SOURCE / parts[i] / 4 * 4);
+	assert_int_equal(take_all("pool b", LOG_LEVEL_ERROR, START_US + 5 * LOG_PERIOD_US),
+			 LOG_LINES_SOURCE);
+}
+
+static void test_what_keeps_to_it_gets_more_again(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 4; i++)
+		flood("pool a", i);
+	assert_true(log_budget_take(&budget, "pool a", LOG_LEVEL_INFO, 80,
+				    START_US + 4 * LOG_PERIOD_US));
+	assert_int_equal(flood("pool a", 5), LOG_LINES_SOURCE / 4);
+	/* Long silence counts as often. */
+	assert_int_equal(flood("pool a", 9), LOG_LINES_SOURCE);
 }
 
 /* A period in which nothing was dropped leaves nothing to be told. */
@@ -161,6 +194,8 @@ int main(void)
 		TEST(test_all_together_leave_room_for_graver_lines),
 		TEST(test_a_long_line_counts_as_several),
 		TEST(test_what_was_dropped_is_told_once_when_the_period_is_over),
+		TEST(test_what_does_not_stop_gets_less_and_less),
+		TEST(test_what_keeps_to_it_gets_more_again),
 		TEST(test_a_new_period_begins_by_itself),
 		TEST(test_too_many_sources_share_what_one_has),
 		TEST(test_a_long_name_is_cut),
