@@ -107,6 +107,22 @@ def test_a_manager_that_does_not_read_delays_nobody(service):
     server.hear("READY")
 
 
+def test_a_reload_asks_for_time_while_a_pool_loads(service, gate):
+    held, good = gate(), {"good": {"modules": ["demo"]}}
+    server = service(pools=good)
+    ready = server.hear("READY")
+    server.configure(good | {"slow": {"runtime": ["/bin/sh", "-c", f"read line < {held.path}; exit 1"]}})
+    server.kill(signal.SIGHUP)
+    reloading = server.hear("RELOADING", after=ready + 1)
+    assert set(server.told[reloading][1]) == {"RELOADING", "MONOTONIC_USEC", "STATUS"}
+    held.await_held()
+    server.hear("EXTEND_TIMEOUT_USEC", after=reloading)
+    assert server.line() == "Reloading the configuration" and len(server.all("READY")) == 1
+    held.release()
+    again = server.hear("READY", after=reloading)
+    assert "pool slow fails" in server.told[again][1]["STATUS"]
+
+
 # The end
 
 
