@@ -28,14 +28,11 @@ struct subject {
 __attribute__((format(printf, 3, 4))) static void warn(const struct subject *s, const char *key,
 						       const char *format, ...)
 {
-	const struct config_key *known = config_key_find(&config_pool_keys, key);
-	const char *place = config_place_find(s->config, s->pool, known);
 	char *text;
 	va_list args;
 	va_start(args, format);
 	if (vasprintf(&text, format, args) >= 0) {
-		config_errors_add(s->warnings,
-				  place ? place : config_place_of_pool(s->config, s->pool), 0,
+		config_errors_add(s->warnings, config_place_in_pool(s->config, s->pool, key), 0,
 				  "warning: the pool '%s' %s", s->pool->name, text);
 		free(text);
 	}

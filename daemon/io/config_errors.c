@@ -11,30 +11,45 @@ void config_errors_fini(struct config_errors *errors)
 	*errors = (struct config_errors){0};
 }
 
-void config_errors_add(struct config_errors *errors, const char *path, unsigned line,
-		       const char *format, ...)
+/* A value that was read may hold anything, and a line must stay one. */
+static void make_printable(char *text)
 {
-	char *all = NULL;
-	size_t size;
-	va_list args;
-	if (errors->count++ >= CONFIG_ERRORS_MAX)
-		return;
-	FILE *stream = open_memstream(&all, &size);
-	if (!stream)
-		return;
-	if (errors->text)
-		fprintf(stream, "%s\n", errors->text);
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
+/* "PATH:LINE: ", as editors know it. */
+static void print_place(FILE *stream, const char *path, unsigned line)
+{
 	if (path && line > 0)
 		fprintf(stream, "%s:%u: ", path, line);
 	else if (path)
 		fprintf(stream, "%s: ", path);
+}
+
+void config_errors_add(struct config_errors *errors, const char *path, unsigned line,
+		       const char *format, ...)
+{
+	char *all = NULL, *complaint = NULL;
+	size_t size;
+	va_list args;
+	if (errors->count++ >= CONFIG_ERRORS_MAX)
+		return;
+	FILE *stream = open_memstream(&complaint, &size);
+	if (!stream)
+		return;
+	print_place(stream, path, line);
 	va_start(args, format);
 	vfprintf(stream, format, args);
 	va_end(args);
 	if (fclose(stream) == 0) {
-		free(errors->text);
-		errors->text = all;
-	} else {
-		free(all);
+		make_printable(complaint);
+		if (asprintf(&all, "%s%s%s", errors->text ? errors->text : "",
+			     errors->text ? "\n" : "", complaint) >= 0) {
+			free(errors->text);
+			errors->text = all;
+		}
 	}
+	free(complaint);
 }

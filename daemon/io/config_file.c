@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/config_file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -27,14 +28,60 @@ struct parsing {
 
 static _Thread_local const struct parsing *parsing;
 
-/* "; known here are a, b, c" */
-static char *list_known(cfg_t *section)
+/*
+ * Whether one mistake makes one name of the other: a sign too many, too few or another, or two
+ * exchanged; capitals do not count.
+ */
+static bool is_similar(const char *a, const char *b)
+{
+	while (*a && tolower((unsigned char)*a) == *b) {
+		a++;
+		b++;
+	}
+	if (!*a || !*b)
+		return strlen(a) + strlen(b) <= 1;
+	return strcasecmp(a + 1, b) == 0 || strcasecmp(a, b + 1) == 0 ||
+	       strcasecmp(a + 1, b + 1) == 0 ||
+	       (a[0] == b[1] && a[1] == b[0] && strcasecmp(a + 2, b + 2) == 0);
+}
+
+/* In which section else there is a key of that name; NULL: in none. */
+static const char *belongs_in(const char *name)
+{
+	static const struct {
+		const struct config_section *section;
+		const char *written;
+	} all[] = {
+		{&config_pool_keys, "pool \"NAME\" { ... }"},
+		{&config_limit_keys, "limits { ... }"},
+		{&config_access_keys, "access { ... }"},
+		{&config_daemon_keys, "no section"},
+	};
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (config_key_find(all[i].section, name))
+			return all[i].written;
+	return NULL;
+}
+
+/* What else it may have been meant to be, and what is known: "; did you mean a?; known here ..." */
+static char *list_known(cfg_t *section, const char *name)
 {
 	char *text = NULL;
 	size_t size;
+	const char *elsewhere = belongs_in(name);
 	FILE *stream = open_memstream(&text, &size);
 	if (!stream)
 		return NULL;
+	if (elsewhere)
+		fprintf(stream, "; it belongs in %s", elsewhere);
+	else if (name[0] == ';')
+		fputs("; no ; stands behind settings", stream);
+	else if (strcmp(name, "include") == 0)
+		fputs("; further files are read where they lie in conf.d beside procpoold.conf",
+		      stream);
+	for (cfg_opt_t *opt = section->opts; opt->name; opt++)
+		if (!elsewhere && is_similar(name, opt->name))
+			fprintf(stream, "; did you mean %s?", opt->name);
 	for (cfg_opt_t *opt = section->opts; opt->name; opt++)
 		fprintf(stream, "%s%s", opt == section->opts ? "; known here are " : ", ",
 			opt->name);
@@ -72,7 +119,7 @@ static char *advise(cfg_t *section, const char *format, va_list args)
 		{"attempt to append", ": write = instead of +="},
 	};
 	if (strncmp(format, "no such option", 14) == 0)
-		return list_known(section);
+		return list_known(section, va_arg(args, const char *));
 	if (strncmp(format, "found duplicate title", 21) == 0)
 		return name_first(section, va_arg(args, const char *));
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)

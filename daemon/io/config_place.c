@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/config.h"
+#include "io/config_key.h"
 
 static struct config_place *find(const struct config *config, const struct pool_spec *pool,
 				 const struct config_key *key)
@@ -72,8 +73,10 @@ const char *config_place_find(const struct config *config, const struct pool_spe
 	return place ? place->text : NULL;
 }
 
-const char *config_place_of_pool(const struct config *config, const struct pool_spec *pool)
+const char *config_place_in_pool(const struct config *config, const struct pool_spec *pool,
+				 const char *key)
 {
-	const char *text = config_place_find(config, pool, NULL);
-	return text ? text : "default";
+	const char *place =
+		config_place_find(config, pool, config_key_find(&config_pool_keys, key));
+	return place ? place : config_place_find(config, pool, NULL);
 }

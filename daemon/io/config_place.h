@@ -23,5 +23,6 @@ void config_places_fini(struct config *config);
 const char *config_place_find(const struct config *config, const struct pool_spec *pool,
 			      const struct config_key *key);
 
-/* Where the pool was said; never NULL. */
-const char *config_place_of_pool(const struct config *config, const struct pool_spec *pool);
+/* The key of that name of a pool, else where the pool is: borrowed; NULL: nobody said it. */
+const char *config_place_in_pool(const struct config *config, const struct pool_spec *pool,
+				 const char *key);

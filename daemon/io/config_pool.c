@@ -211,7 +211,7 @@ static void check_new(const struct candidate *pool, const struct config *config,
 	const struct pool_spec *other = config_find_pool(config, name);
 	if (other)
 		COMPLAIN(pool, "", "the pool '%s' is in %s, too: a pool can be in one place only",
-			 name, config_place_of_pool(config, other));
+			 name, config_place_find(config, other, NULL));
 }
 
 void config_pool_check(const struct config *config, cfg_t *section, int ordinal,

@@ -82,10 +82,11 @@ static void print_section(const struct printer *outer, const struct config_secti
 static void print_pool(const struct config *config, const struct pool_spec *pool, FILE *stream)
 {
 	struct printer p = {config, pool, "\t", stream};
+	const char *place = config_place_find(config, pool, NULL);
 	fputs("\npool ", stream);
 	config_print_quoted(stream, pool->name);
 	fputs(" {  # ", stream);
-	print_comment(stream, config_place_of_pool(config, pool));
+	print_comment(stream, place ? place : "default");
 	print_keys(&p, &config_pool_keys, pool);
 	print_section(&p, &config_access_keys, &pool->access);
 	fputs("}\n", stream);

@@ -183,7 +183,7 @@ static int add_default_pool(struct config *config, const struct config_source *s
 		return 0;
 	const struct pool_spec *other = config_find_pool(config, DEFAULT_POOL);
 	if (other) {
-		config_errors_add(errors, config_place_of_pool(config, other), 0,
+		config_errors_add(errors, config_place_find(config, other, NULL), 0,
 				  "the pool '" DEFAULT_POOL
 				  "' is that of --module, too: name the module here");
 		return -EINVAL;

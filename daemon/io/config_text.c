@@ -95,6 +95,24 @@ static int refuse(struct scanner *s, unsigned line, const char *what)
 	return -EINVAL;
 }
 
+static bool is_same(struct word a, struct word b)
+{
+	return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+}
+
+/* Where a key was said already in this section, or another one of the same name. */
+static unsigned line_of_earlier(const struct scanner *s, struct word key)
+{
+	for (size_t i = s->text->mark_count; i-- > 0;) {
+		const struct config_mark *m = &s->text->marks[i];
+		if (m->pool == s->pool && is_same(m->section, s->section) && is_same(m->key, key))
+			return m->line;
+		if (s->pool >= 0 && m->key.size == 0) /* where the pool begins */
+			break;
+	}
+	return 0;
+}
+
 static int mark(struct scanner *s, struct word key, unsigned line)
 {
 	struct config_text *text = s->text;
@@ -185,6 +203,10 @@ static int take_bare_word(struct scanner *s)
 {
 	const char *begin = s->at;
 	size_t size = strcspn(s->at, NOT_IN_WORDS);
+	if (s->at[0] == '[')
+		return refuse(s, s->line,
+			      "[ must stand in quotes; a list is {\"a\", \"b\"}, a section "
+			      "NAME { ... }");
 	if (size >= 2 && strspn(s->at, "/") == size)
 		return skip_comment(s, true);
 	if (strncmp(s->at, "${", 2) == 0) {
@@ -201,24 +223,36 @@ static int take_bare_word(struct scanner *s)
 
 static bool is_word(struct word word, const char *text)
 {
-	return strlen(text) == word.size &&
-	       (word.size == 0 || memcmp(word.at, text, word.size) == 0);
+	return is_same(word, (struct word){text, strlen(text)});
 }
 
-static int take_equal(struct scanner *s)
+/* One that adds to a list may come again. */
+static int take_equal(struct scanner *s, bool adds)
 {
 	if (s->in_list)
 		return refuse(s, s->list_line,
-			      "the list that begins here is not closed: a } is missing");
+			      "a = is in the list that begins here: close that before by }, put "
+			      "an element like \"A=1\" in quotes, or, of a section, leave out the "
+			      "= before the {");
 	s->has_equal = true;
-	return s->has_name ? mark(s, s->name, s->name_line) : 0;
+	if (!s->has_name)
+		return 0;
+	unsigned line = adds ? 0 : line_of_earlier(s, s->name);
+	if (line > 0) {
+		config_errors_add(s->errors, s->text->path, s->name_line,
+				  "%.*s is said already in line %u: remove one", (int)s->name.size,
+				  s->name.at, line);
+		return -EINVAL;
+	}
+	return mark(s, s->name, s->name_line);
 }
 
 static int open_section(struct scanner *s)
 {
 	int r = 0;
 	if (s->in_list)
-		return take_equal(s);
+		return refuse(s, s->list_line,
+			      "the list that begins here is not closed: a } is missing");
 	if (s->has_equal) {
 		s->in_list = true;
 		s->list_line = s->line;
@@ -262,7 +296,7 @@ static int take_sign(struct scanner *s)
 		s->line++;
 		return 0;
 	case '=':
-		return take_equal(s);
+		return take_equal(s, false);
 	case '{':
 		return open_section(s);
 	case '}':
@@ -271,7 +305,9 @@ static int take_sign(struct scanner *s)
 	case '*':
 		return refuse(s, s->line, "* must stand in quotes: \"*\"");
 	case '+':
-		return *s->at == '=' ? 0 : refuse(s, s->line, "+ must stand in quotes: \"+\"");
+		if (*s->at++ == '=')
+			return take_equal(s, true);
+		return refuse(s, s->line, "+ must stand in quotes: \"+\"");
 	default: /* spaces, and what libconfuse has an opinion of */
 		return 0;
 	}

@@ -9,7 +9,6 @@
 #include "io/config.h"
 #include "io/config_access.h"
 #include "io/config_errors.h"
-#include "io/config_key.h"
 #include "io/config_place.h"
 
 #define SYSTEM_USER "procpool" /* of the daemon */
@@ -28,14 +27,8 @@ struct candidate {
 
 /* A complaint, at the place of a key, or, where it was not said, of the pool. */
 #define COMPLAIN(pool, key, ...)                                                                   \
-	config_errors_add((pool)->errors, place_of(pool, key), 0, __VA_ARGS__)
-
-static const char *place_of(const struct candidate *pool, const char *key)
-{
-	const char *place = config_place_find(pool->config, pool->spec,
-					      config_key_find(&config_pool_keys, key));
-	return place ? place : config_place_of_pool(pool->config, pool->spec);
-}
+	config_errors_add((pool)->errors, config_place_in_pool((pool)->config, (pool)->spec, key), \
+			  0, __VA_ARGS__)
 
 static void check_user(const struct candidate *pool)
 {

@@ -178,8 +178,8 @@ static void test_each_setting_says_where_it_comes_from(void **state)
 	char *modules[] = {"m", NULL};
 	f->source.workers = 4;
 	f->source.modules = modules;
-	print(f, "\nsocket = s\n# x\nworkers = 3\ngrace_seconds = 1\nslow_seconds = 1\n"
-		 "grace_seconds =\n2\nlimits {\n jobs_user = 3 }\nlimits {\n\njobs_user = 4\n}\n"
+	print(f, "\nsocket = s\n# x\nworkers = 3\n\nslow_seconds = 1\n"
+		 "grace_seconds =\n2\nlimits {\n jobs_page = 3 }\nlimits {\n\njobs_user = 4\n}\n"
 		 "access {\n call = {\n}\n}\n"
 		 "pool\nx {\n\n modules = {a,\nb}\n access { observe = {} } }\n");
 	expect_place(f, "socket = ", " # %s:2", f->path);
