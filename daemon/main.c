@@ -11,7 +11,6 @@
 #include "inspect.h"
 #include "io/config.h"
 #include "io/config_check.h"
-#include "io/config_errors.h"
 #include "io/launch.h"
 #include "io/listener.h"
 #include "io/log.h"
@@ -159,17 +158,6 @@ static int refuse_config(char *error, int code)
 	return EXIT_FAILURE;
 }
 
-/* What is missing hinders only the pools that need it. */
-static void warn_of_config(const struct config *config, const struct config_source *source)
-{
-	struct config_errors warnings = {0};
-	config_check(config, source, &warnings);
-	char *rest = warnings.text, *line;
-	while (rest && (line = strsep(&rest, "\n")))
-		log_warning("%s", line);
-	config_errors_fini(&warnings);
-}
-
 static int run(struct options *options)
 {
 	struct config_source *source = &options->source;
@@ -185,7 +173,7 @@ static int run(struct options *options)
 		return refuse_config(error, r);
 	log_init(config.log_level);
 	if (!source->is_private)
-		warn_of_config(&config, source);
+		config_warn(&config, source);
 	int status = source->is_private ? serve_privately(source, &config, options->creator)
 					: serve(source, &config, launch, NULL);
 	config_fini(&config);

@@ -14,6 +14,7 @@
 #include "io/config_errors.h"
 #include "io/config_key.h"
 #include "io/config_place.h"
+#include "io/log.h"
 
 #define SYSTEM_NAME "procpool" /* the user that the system's service runs as, and a group */
 #define MODULE_PATH "PROCPOOL_MODULE_PATH="
@@ -107,7 +108,7 @@ static void check_socket(const struct config *config, struct config_errors *warn
 {
 	const char *place =
 		config_place_find(config, NULL, config_key_find(&config_daemon_keys, "socket"));
-	char *parent = place ? strdup(config->socket) : NULL;
+	char *parent = place && config->socket ? strdup(config->socket) : NULL;
 	char *slash = parent ? strrchr(parent, '/') : NULL;
 	if (slash && slash != parent) {
 		*slash = '\0';
@@ -172,4 +173,14 @@ void config_check(const struct config *config, const struct config_source *sourc
 		check_pool(&(struct subject){config, config->pools[i], warnings});
 	if (source->is_system)
 		check_system(config, warnings);
+}
+
+void config_warn(const struct config *config, const struct config_source *source)
+{
+	struct config_errors warnings = {0};
+	config_check(config, source, &warnings);
+	char *rest = warnings.text, *line;
+	while (rest && (line = strsep(&rest, "\n")))
+		log_warning("%s", line);
+	config_errors_fini(&warnings);
 }

@@ -10,3 +10,6 @@ struct config_source;
 /* Adds a warning for each thing that is sure to go wrong. */
 void config_check(const struct config *config, const struct config_source *source,
 		  struct config_errors *warnings);
+
+/* Logs them. */
+void config_warn(const struct config *config, const struct config_source *source);

@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/text.h"
 #include "io/config.h"
+#include "io/config_check.h"
 #include "io/log.h"
 #include "io/server.h"
 #include "io/worker_process.h"
@@ -198,6 +199,7 @@ bool reload_begin(struct server *server, struct session *session, uint32_t msgid
 	if (config.log_level > server->config->log_level)
 		log_set_level(config.log_level);
 	log_changes(&asker, &outcome);
+	config_warn(&config, server->source);
 	outcome_fini(&outcome);
 	put_in_force(server, &config);
 	notify_reloading(&server->notify);
