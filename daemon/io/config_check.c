@@ -100,8 +100,9 @@ static void check_pool(const struct subject *s)
 	if (cwd && is_missing(cwd))
 		warn(s, "cwd", "runs in %s, and there is no such directory", cwd);
 	if (pool->initializer && !program && !strchr(pool->initializer, '.'))
-		warn(s, "initializer", "has the initializer '%s', and must have one like %s.setup",
-		     pool->initializer, pool->modules[0]);
+		warn(s, "initializer",
+		     "has the initializer '%s', and must have one like module.function",
+		     pool->initializer);
 }
 
 static void check_socket(const struct config *config, struct config_errors *warnings)

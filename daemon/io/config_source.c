@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/string_list.h"
@@ -70,13 +71,20 @@ static int in_bytes_order(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Nobody named it, so that nobody writes to a pipe of this name. */
+/* What is found in its place is no pipe that somebody is about to write to, nor a device, but for
+ * that by which a file is masked. */
+static bool is_readable_kind(const struct stat *status)
+{
+	return S_ISREG(status->st_mode) || S_ISDIR(status->st_mode) ||
+	       (S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3));
+}
+
 static int load_part(struct config *config, const char *path, struct config_errors *errors)
 {
 	struct stat status;
-	if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) {
+	if (stat(path, &status) == 0 && !is_readable_kind(&status)) {
 		config_errors_add(errors, NULL, 0,
-				  "cannot read the configuration %s: it is a pipe, not a file",
+				  "cannot read the configuration %s: it is not a regular file",
 				  path);
 		return -EINVAL;
 	}

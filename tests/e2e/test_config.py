@@ -158,3 +158,29 @@ def test_the_example_as_it_is_says_nothing(ask):
     said = ask("--print-config", "--no-demo", text=EXAMPLE.read_text())
     assert said.returncode == 0 and "pool" not in re.sub(r"# .*|\w+pool\w*|pools_\w+", "", said.stdout)
     assert f"{EXAMPLE.name}:" not in said.stdout and ".conf:" not in said.stdout
+
+
+COMPLETE = r"""
+source "$1"; shift
+typed=(procpoold "$@")
+_init_completion() { cur=${typed[-1]} prev=${typed[-2]} split=false; }
+_filedir() { COMPREPLY=(files); }
+_procpoold
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+
+def test_the_shell_completes_what_the_help_says():
+    def complete(*words):
+        script = EXAMPLE.parent / "procpoold.bash"
+        said = subprocess.run(["bash", "-c", COMPLETE, "bash", str(script), *words], env=devenv(),
+                              capture_output=True, text=True, timeout=60)  # fmt: skip
+        assert said.stderr == ""
+        return said.stdout.split()
+
+    assert complete("--c") == ["--config", "--check-config", "--creator"]
+    help = subprocess.run([find("procpoold"), "--help"], capture_output=True, text=True, env=devenv()).stdout
+    assert set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", help, re.M)) < set(complete("-"))
+    assert complete("--log-level", "w") == ["warning"]
+    assert complete("--workers", "") == []
+    assert complete("--config", "") == ["files"]

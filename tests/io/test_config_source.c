@@ -166,7 +166,7 @@ static void test_what_cannot_be_read_is_refused_and_not_waited_for(void **state)
 {
 	struct fixture *f = *state;
 	assert_int_equal(mkfifo(below(f, "conf.d/x.conf"), 0600), 0);
-	refuse(f, -EINVAL, "conf.d/x.conf", ": it is a pipe");
+	refuse(f, -EINVAL, "conf.d/x.conf", ": it is not a regular file");
 	unlink(below(f, "conf.d/x.conf"));
 	assert_int_equal(mkdir(below(f, "conf.d/x.conf"), 0700), 0);
 	refuse(f, -EISDIR, "conf.d/x.conf", ": Is a directory");
@@ -174,9 +174,15 @@ static void test_what_cannot_be_read_is_refused_and_not_waited_for(void **state)
 	assert_int_equal(symlink("/nonexistent/file", below(f, "conf.d/x.conf")), 0);
 	refuse(f, -ENOENT, "conf.d/x.conf", ": No such file");
 	unlink(below(f, "conf.d/x.conf"));
+	assert_int_equal(symlink("/dev/zero", below(f, "conf.d/x.conf")), 0);
+	refuse(f, -EINVAL, "conf.d/x.conf", ": it is not a regular file");
+	unlink(below(f, "conf.d/x.conf"));
 	assert_int_equal(symlink("/dev/null", below(f, "conf.d/x.conf")), 0);
 	read_all(f);
 	unlink(below(f, "conf.d/x.conf"));
+	assert_int_equal(mkfifo(below(f, "procpoold.conf"), 0600), 0);
+	refuse(f, -EINVAL, "procpoold.conf", ": it is not a regular file");
+	unlink(below(f, "procpoold.conf"));
 	rmdir(below(f, "conf.d"));
 	write_file(f, "conf.d", "");
 	refuse(f, -ENOTDIR, "conf.d", ": Not a directory");
