@@ -156,18 +156,32 @@ static int skip_variable(struct scanner *s)
 	return 0;
 }
 
+/* Whether libconfuse takes a name for no path, which it would follow into sections. */
+static bool is_plain(struct word name)
+{
+	for (size_t i = 0; i < name.size; i++)
+		if (strchr("|=\\$", name.at[i]))
+			return false;
+	return true;
+}
+
 /* What the word is that this statement goes on with. */
-static void take_word(struct scanner *s, struct word word, unsigned line)
+static int take_word(struct scanner *s, struct word word, unsigned line)
 {
 	if (s->in_list)
-		return;
+		return 0;
 	if (s->has_equal) {
 		s->has_equal = s->has_name = false;
 	} else if (!s->has_name) {
 		s->has_name = true;
 		s->name = word;
 		s->name_line = line;
+		if (!is_plain(word))
+			return refuse(s, line,
+				      "no setting has such a name: write NAME = VALUE, or NAME { "
+				      "... }");
 	}
+	return 0;
 }
 
 static int take_string(struct scanner *s)
@@ -191,11 +205,10 @@ static int take_string(struct scanner *s)
 			s->at++;
 		}
 	}
-	if (r == 0) {
-		take_word(s, (struct word){begin, (size_t)(s->at - begin)}, line);
-		s->at++;
-	}
-	return r;
+	if (r < 0)
+		return r;
+	s->at++;
+	return take_word(s, (struct word){begin, (size_t)(s->at - 1 - begin)}, line);
 }
 
 /* A word without quotes, or a comment of slashes. */
@@ -217,8 +230,7 @@ static int take_bare_word(struct scanner *s)
 	} else {
 		s->at += size;
 	}
-	take_word(s, (struct word){begin, size}, s->line);
-	return 0;
+	return take_word(s, (struct word){begin, size}, s->line);
 }
 
 static bool is_word(struct word word, const char *text)

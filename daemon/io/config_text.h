@@ -6,6 +6,7 @@
  * - ends the program where reading fails, and at a NUL takes what comes before for the whole file;
  * - takes a string, a comment or a section that does not end for one that ends with the file, and
  *   so leaves out what a stray quote or brace has swallowed;
+ * - takes names with a | for paths, as of keys in sections that the text is not in;
  * - passes over signs that it does not know, such as the * that somebody forgot to quote;
  * - allows comments only where a key may begin: here they become spaces;
  * - keeps no lines of keys: here each key's is marked.

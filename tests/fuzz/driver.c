@@ -122,7 +122,7 @@ static size_t change(uint8_t *input, size_t size)
 {
 	static const uint8_t headers[] = {0x00, 0x7f, 0x80, 0x90, 0xa0, 0xc0, 0xc1, 0xc6, 0xc9,
 					  0xcf, 0xd3, 0xd9, 0xdb, 0xdc, 0xdd, 0xdf, 0xff, '"',
-					  '\\', '\n', '{',  '}',  '$',  '#',  '/'};
+					  '\\', '\n', '{',  '}',  '$',  '#',  '/',  '|'};
 	size_t at = below(size);
 	switch (below(6)) {
 	case 0:

@@ -97,6 +97,22 @@ static void test_signs_without_quotes_are_not_passed_over(void **state)
 	refuse(f, "\n/**/ * \n", 2, "* must stand in quotes");
 }
 
+static void test_names_are_no_paths(void **state)
+{
+	struct fixture *f = *state;
+	refuse(f, "\nlimits|jobs_user = 3\n", 2, "no setting has such a name");
+	refuse(f, "\n'limits|jobs_user' = 3\n", 2, "no setting has such a name");
+	refuse(f, "\n\"limits\\x7cjobs_user\" = 3\n", 2, "no setting has such a name");
+	refuse(f, "\n${NAME:-limits|jobs_user} = 3\n", 2, "no setting has such a name");
+	refuse(f, "pool x { modules = {a} }\npool|access { call = {root} }\n", 2,
+	       "no setting has such a name");
+	refuse(f, "pool x { modules = {a} }\n\"pool=x|workers\" = 3\n", 2,
+	       "no setting has such a name");
+	load(f, "'workers' = 3 \"pool\" \"a|b=\" { 'modules' = {\"|\"} }\n");
+	assert_int_equal(f->config.workers, 3);
+	assert_non_null(config_find_pool(&f->config, "a|b="));
+}
+
 static void test_comments_may_stand_anywhere(void **state)
 {
 	struct fixture *f = *state;
@@ -199,6 +215,7 @@ int main(void)
 		TEST(test_what_cannot_be_parsed_is_refused_with_its_line),
 		TEST(test_what_does_not_end_is_refused_where_it_begins),
 		TEST(test_signs_without_quotes_are_not_passed_over),
+		TEST(test_names_are_no_paths),
 		TEST(test_comments_may_stand_anywhere),
 		TEST(test_strings_may_hold_anything_that_is_escaped),
 		TEST(test_all_that_is_wrong_is_said_at_once),
