@@ -251,7 +251,8 @@ static void write_error(struct procpool_writer *w, const struct job *job, bool a
 	if (all)
 		procpool_write_value(w, span_value(job->outcome.value));
 	else
-		error_begin(w, job->outcome.code, "told to its user, and to who may administer", 0);
+		error_begin(w, job->outcome.code,
+			    "its user and administrators of the pool are told more", 0);
 }
 
 void observe_job(struct core *core, const struct session *session, const struct job *job,
