@@ -211,7 +211,7 @@ static int take_string(struct scanner *s)
 	return take_word(s, (struct word){begin, (size_t)(s->at - 1 - begin)}, line);
 }
 
-/* A word without quotes, or a comment of slashes. */
+/* A word without quotes. */
 static int take_bare_word(struct scanner *s)
 {
 	const char *begin = s->at;
@@ -220,8 +220,6 @@ static int take_bare_word(struct scanner *s)
 		return refuse(s, s->line,
 			      "[ must stand in quotes; a list is {\"a\", \"b\"}, a section "
 			      "NAME { ... }");
-	if (size >= 2 && strspn(s->at, "/") == size)
-		return skip_comment(s, true);
 	if (strncmp(s->at, "${", 2) == 0) {
 		int r = skip_variable(s);
 		if (r < 0)
@@ -327,7 +325,7 @@ static int take_sign(struct scanner *s)
 
 static int take_token(struct scanner *s)
 {
-	if (*s->at == '#')
+	if (*s->at == '#' || strncmp(s->at, "//", 2) == 0)
 		return skip_comment(s, true);
 	if (strncmp(s->at, "/*", 2) == 0)
 		return skip_comment(s, false);

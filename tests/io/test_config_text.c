@@ -126,6 +126,8 @@ static void test_comments_may_stand_anywhere(void **state)
 	assert_string_equal(pool->modules[0], "a");
 	assert_string_equal(pool->modules[1], "c");
 	assert_null(pool->modules[2]);
+	load(f, "//it's one\n////and \"another\ngrace_seconds = 4 //}\nsocket = a//b\n");
+	assert_int_equal(f->config.grace_seconds, 4);
 	load(f, "grace_seconds = 3 # and no end of line");
 	assert_int_equal(f->config.grace_seconds, 3);
 }
