@@ -10,6 +10,8 @@
 
 #include "fuzz.h"
 #include "io/config.h"
+#include "io/config_key.h"
+#include "io/config_place.h"
 #include "io/config_print.h"
 
 static int read_text(const void *text, size_t size, struct config *ret, char **ret_error)
@@ -23,6 +25,19 @@ static int read_text(const void *text, size_t size, struct config *ret, char **r
 	int r = config_read(&source, ret, ret_error);
 	close(fd);
 	return r;
+}
+
+/* All that was said has its line. */
+static void check_places(const struct config *config)
+{
+	for (size_t i = 0; i < config->place_count; i++) {
+		const char *line = strrchr(config->places[i].text, ':');
+		if (!line || strspn(line + 1, "0123456789") != strlen(line + 1)) {
+			fprintf(stderr, "%s of %s\n", config->places[i].text,
+				config->places[i].key ? config->places[i].key->name : "a pool");
+			abort();
+		}
+	}
 }
 
 static char *print(const struct config *config, size_t *ret_size)
@@ -49,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	assert(!error);
+	check_places(&config);
 	size_t first_size, second_size;
 	char *first = print(&config, &first_size);
 	if (read_text(first, first_size, &again, &error) < 0) {
