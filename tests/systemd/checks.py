@@ -242,6 +242,22 @@ def others_are_told_whom_to_ask():
 
 
 @check
+def doctor_tells_who_may_call_and_who_may_not_and_why():
+    assert "All is well." in run("ppctl", "doctor", user="caller")
+    _, said = status_of("setpriv", "--reuid=stranger", "--regid=stranger", "--init-groups", "ppctl", "doctor", "--json")
+    facts = json.loads(said)
+    assert [each["code"] for each in facts["findings"]] == ["denied"], facts
+    assert "usermod -aG procpool stranger" in facts["findings"][0]["advice"], facts
+    # A membership that the session does not have yet.
+    run("usermod", "--append", "--groups", "procpool", "stranger")
+    try:
+        _, said = status_of("setpriv", "--reuid=stranger", "--regid=stranger", "--clear-groups", "ppctl", "doctor", "--json")
+        assert "log in again" in json.loads(said)["findings"][0]["advice"], said
+    finally:
+        run("gpasswd", "--delete", "stranger", "procpool")
+
+
+@check
 def the_status_is_a_line():
     assert show("StatusText") == "2 pools, 3 workers ready, 0 running, 0 waiting"
     with held():
