@@ -14,6 +14,7 @@
 #include "io/config_access.h"
 #include "io/config_errors.h"
 #include "io/config_file.h"
+#include "io/config_key.h"
 #include "io/config_place.h"
 #include "io/cpu_count.h"
 
@@ -58,6 +59,13 @@ char *config_directory(const struct config_source *source)
 	return user_directory();
 }
 
+/* Whether nothing at all is there: a link to nothing was meant to be something. */
+static bool is_absent(const char *path)
+{
+	struct stat status;
+	return lstat(path, &status) < 0 && errno == ENOENT;
+}
+
 /* Editors leave copies with other ends of names, or hidden ones. */
 static int is_part(const struct dirent *entry)
 {
@@ -95,11 +103,12 @@ static int load_part(struct config *config, const char *path, struct config_erro
 static int load_parts(struct config *config, const char *directory, struct config_errors *errors)
 {
 	struct dirent **entries;
-	int count = scandir(directory, &entries, is_part, in_bytes_order), first = 0;
+	int first = 0;
+	if (is_absent(directory))
+		return 0;
+	int count = scandir(directory, &entries, is_part, in_bytes_order);
 	if (count < 0) {
 		int code = -errno;
-		if (code == -ENOENT)
-			return 0;
 		config_errors_add(errors, NULL, 0, "cannot read the configuration %s: %s",
 				  directory, strerror(-code));
 		return code;
@@ -122,7 +131,7 @@ static int load_directory(struct config *config, const char *directory,
 	char *path = join(directory, MAIN_FILE), *parts = join(directory, PARTS_DIRECTORY);
 	int first = path && parts ? 0 : -ENOMEM, r = first;
 	/* Only its absence is fine: one that cannot be read is not. */
-	if (r == 0 && (access(path, F_OK) == 0 || errno != ENOENT))
+	if (r == 0 && !is_absent(path))
 		first = load_part(config, path, errors);
 	if (r == 0)
 		r = load_parts(config, parts, errors);
@@ -199,7 +208,11 @@ static int add_default_pool(struct config *config, const struct config_source *s
 	struct pool_spec *pool = config_add_pool(config, DEFAULT_POOL, modules);
 	if (!pool)
 		return -ENOMEM;
-	return source->modules ? config_place_add(config, pool, NULL, "--module", 0) : 0;
+	if (!source->modules)
+		return 0;
+	int r = config_place_add(config, pool, NULL, "--module", 0);
+	const struct config_key *key = config_key_find(&config_pool_keys, "modules");
+	return r < 0 ? r : config_place_add(config, pool, key, "--module", 0);
 }
 
 /* What was not said of a pool and is the daemon's to say. */

@@ -199,6 +199,7 @@ static void test_each_setting_says_where_it_comes_from(void **state)
 	expect_place(f, "observe = {}", " # %s:24", f->path);
 	expect_place(f, "# memory: no limit", " # default");
 	expect_place(f, "pool \"default\" {", " # --module");
+	expect_place(f, "modules = {\"m\"}", " # --module");
 }
 
 static void test_every_key_is_printed_or_said_to_have_no_value(void **state)

@@ -183,7 +183,13 @@ static void test_what_cannot_be_read_is_refused_and_not_waited_for(void **state)
 	assert_int_equal(mkfifo(below(f, "procpoold.conf"), 0600), 0);
 	refuse(f, -EINVAL, "procpoold.conf", ": it is not a regular file");
 	unlink(below(f, "procpoold.conf"));
+	assert_int_equal(symlink("/nonexistent/file", below(f, "procpoold.conf")), 0);
+	refuse(f, -ENOENT, "procpoold.conf", ": No such file");
+	unlink(below(f, "procpoold.conf"));
 	rmdir(below(f, "conf.d"));
+	assert_int_equal(symlink("/nonexistent/file", below(f, "conf.d")), 0);
+	refuse(f, -ENOENT, "conf.d", ": No such file");
+	unlink(below(f, "conf.d"));
 	write_file(f, "conf.d", "");
 	refuse(f, -ENOTDIR, "conf.d", ": Not a directory");
 }
