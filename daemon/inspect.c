@@ -43,7 +43,7 @@ static int finish(void)
 
 int inspect_check(const struct config_source *source)
 {
-	struct config_errors warnings = {0};
+	struct config_errors warnings = {.label = "warning: "};
 	struct config config;
 	if (read_or_complain(source, &config) < 0)
 		return EXIT_FAILURE;

@@ -34,7 +34,7 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct subject *s, 
 	va_start(args, format);
 	if (vasprintf(&text, format, args) >= 0) {
 		config_errors_add(s->warnings, config_place_in_pool(s->config, s->pool, key), 0,
-				  "warning: the pool '%s' %s", s->pool->name, text);
+				  "the pool '%s' %s", s->pool->name, text);
 		free(text);
 	}
 	va_end(args);
@@ -115,7 +115,7 @@ static void check_socket(const struct config *config, struct config_errors *warn
 		*slash = '\0';
 		if (is_missing(parent))
 			config_errors_add(warnings, place, 0,
-					  "warning: the socket is to be in %s, and there is no "
+					  "the socket is to be in %s, and there is no "
 					  "such directory",
 					  parent);
 	}
@@ -141,27 +141,32 @@ static void check_file(const char *path, struct config_errors *warnings)
 		return;
 	if (status.st_mode & S_IWOTH)
 		config_errors_add(warnings, path, 0,
-				  "warning: everybody may write to it, and so decide what runs: "
+				  "everybody may write to it, and so decide what runs: "
 				  "chmod o-w %s",
 				  path);
 	if (account_find_user(SYSTEM_NAME, &uid, &gid, NULL) == ACCOUNT_FOUND &&
 	    !may_read(&status, SYSTEM_NAME, uid, gid))
 		config_errors_add(warnings, path, 0,
-				  "warning: the user " SYSTEM_NAME ", as whom the service runs, "
+				  "the user " SYSTEM_NAME ", as whom the service runs, "
 				  "may not read it: chgrp " SYSTEM_NAME " %s; chmod g+r %s",
 				  path, path);
 }
 
-static void check_system(const struct config *config, struct config_errors *warnings)
+static void check_system(const struct config *config, const struct config_source *source,
+			 struct config_errors *warnings)
 {
 	const struct config_key *call = config_key_find(&config_access_keys, "call");
 	gid_t gid;
 	for (char **file = config->files; *file; file++)
 		check_file(*file, warnings);
+	if (!source->has_launcher && geteuid() == 0)
+		config_errors_add(warnings, NULL, 0,
+				  "the daemon and its workers run as root: let "
+				  "procpool-launcher start it, which keeps them apart");
 	if (!config_place_find(config, NULL, call) &&
 	    account_find_group(SYSTEM_NAME, &gid, NULL) == ACCOUNT_UNKNOWN)
 		config_errors_add(warnings, NULL, 0,
-				  "warning: nobody but root may call, as there is no group "
+				  "nobody but root may call, as there is no group "
 				  "'" SYSTEM_NAME "': make it (systemd-sysusers), or say access { "
 				  "call = ... }");
 }
@@ -173,7 +178,7 @@ void config_check(const struct config *config, const struct config_source *sourc
 	for (size_t i = 0; i < config->pool_count; i++)
 		check_pool(&(struct subject){config, config->pools[i], warnings});
 	if (source->is_system)
-		check_system(config, warnings);
+		check_system(config, source, warnings);
 }
 
 void config_warn(const struct config *config, const struct config_source *source)

@@ -40,6 +40,7 @@ void config_errors_add(struct config_errors *errors, const char *path, unsigned 
 	if (!stream)
 		return;
 	print_place(stream, path, line);
+	fputs(errors->label ? errors->label : "", stream);
 	va_start(args, format);
 	vfprintf(stream, format, args);
 	va_end(args);

@@ -11,6 +11,7 @@
 struct config_errors {
 	char *text; /* owned: lines, without the end of the last one; NULL: none, or no memory */
 	unsigned count;
+	const char *label; /* behind the place of each: "warning: "; or NULL */
 };
 
 void config_errors_fini(struct config_errors *errors);
