@@ -156,6 +156,17 @@ static void report_failing(struct doctor *doctor, const char *name, struct procp
 	text_fini(&why);
 }
 
+static void report_refused(struct doctor *doctor, const char *name, struct procpool_value error)
+{
+	struct text why = {0};
+	add_string(&why, procpool_value_get(error, "message"));
+	report_problem(&doctor->report, "pool-stale",
+		       "mend that, then its administrator says 'ppctl reload'",
+		       "%s runs its old code, because what is configured does not load: %s", name,
+		       text_cstring(&why));
+	text_fini(&why);
+}
+
 /* A line on how the pool is, with what one may do there. */
 static void report_state(struct doctor *doctor, const char *name, struct procpool_value row)
 {
@@ -200,7 +211,12 @@ static void report_pool(struct doctor *doctor, struct procpool_value row, double
 	add_string(&text, procpool_value_get(row, "name"));
 	const char *name = text_cstring(&text);
 	report_state(doctor, name, row);
-	if (procpool_value_bool(procpool_value_get(row, "stale"), &stale) && stale)
+	bool failing = procpool_value_is(procpool_value_get(row, "state"), "failing");
+	struct procpool_value refused = procpool_value_get(row, "error");
+	if (procpool_value_bool(procpool_value_get(row, "stale"), &stale) && stale && !failing &&
+	    procpool_value_type(refused) == PROCPOOL_MAP)
+		report_refused(doctor, name, refused);
+	else if (stale)
 		report_problem(&doctor->report, "pool-stale",
 			       "its administrator loads what is there now with 'ppctl recycle'",
 			       "%s runs code of which a file has changed since it was loaded",

@@ -62,6 +62,7 @@ void pool_destroy(struct pool *pool)
 	function_table_fini(&pool->functions);
 	outcome_fini(&pool->failure);
 	outcome_fini(&pool->refusal);
+	outcome_fini(&pool->update_error);
 	grants_release(pool->core, pool->grant);
 	pool_spec_unref(pool->spec);
 	pool_spec_unref(pool->code);

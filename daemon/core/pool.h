@@ -77,9 +77,10 @@ struct pool {
 	uint64_t jobs_under_way;
 	struct subscription_list subscriptions;
 	struct pool_wait_list waits;
-	bool updating;             /* it has not settled since it was changed (update.h) */
-	enum update_change change; /* in the update that is being made */
-	bool live;                 /* while it is looked for a deadlock (nesting.c) */
+	bool updating;               /* it has not settled since it was changed (update.h) */
+	struct outcome update_error; /* what it failed for, while others have not settled */
+	enum update_change change;   /* in the update that is being made */
+	bool live;                   /* while it is looked for a deadlock (nesting.c) */
 	bool dirty; /* in the core's list of pools to schedule, or of those that have ended */
 	TAILQ_ENTRY(pool) in_core;
 	STAILQ_ENTRY(pool) in_dirty;

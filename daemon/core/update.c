@@ -13,11 +13,7 @@
 struct update {
 	struct session *session; /* is to be told; NULL: nobody */
 	uint32_t msgid;
-	struct outcome done;           /* held: what was changed */
-	struct outcome failure;        /* held: of the first pool that failed */
-	struct procpool_writer failed; /* an array of {pool, error} of all that did */
-	size_t failed_place;           /* of its count */
-	uint32_t failed_count;
+	struct outcome done; /* held: what was changed */
 	TAILQ_ENTRY(update) in_core;
 };
 
@@ -40,8 +36,6 @@ static struct update *create(struct core *core, struct session *session, uint32_
 	}
 	update->session = session;
 	update->msgid = msgid;
-	procpool_writer_init(&update->failed);
-	update->failed_place = procpool_write_open_array(&update->failed);
 	TAILQ_INSERT_TAIL(&core->updates, update, in_core);
 	return update;
 }
@@ -58,8 +52,6 @@ static void destroy(struct core *core, struct update *update)
 	leave_session(update);
 	TAILQ_REMOVE(&core->updates, update, in_core);
 	outcome_fini(&update->done);
-	outcome_fini(&update->failure);
-	procpool_writer_fini(&update->failed);
 	free(update);
 }
 
@@ -86,62 +78,79 @@ static struct slice reason_of(const struct pool *pool, const struct outcome *err
 	return text;
 }
 
-/* A pool failed (error borrowed): who asked is told of the first of them in words. */
-static void note_failure(struct update *update, const struct pool *pool,
-			 const struct outcome *error)
+/* Of the first pool that failed, in words. */
+static struct outcome describe_failure(const struct pool *pool)
 {
-	struct procpool_writer *w = &update->failed;
-	procpool_write_map(w, 2);
-	procpool_write_string(w, "pool");
-	procpool_write_string(w, pool->spec->name);
-	procpool_write_string(w, "error");
-	procpool_write_value(w, span_value(error->value));
-	if (update->failed_count++ > 0)
-		return;
+	const struct outcome *error = &pool->update_error;
 	struct slice reason = reason_of(pool, error);
 	bool keeps = pool->refusal.value.size > 0;
 	/* The daemon's own end is no failure of the pool. */
 	if (error->code == ERR_SHUTTING_DOWN)
-		update->failure = (struct outcome){error->code, span_hold(error->value)};
-	else
-		update->failure =
-			error_outcome(ERR_INITIALIZER_FAILED, "pool %s %s: %.*s", pool->spec->name,
-				      keeps ? "keeps its old code" : "does not serve",
-				      (int)reason.size, reason.data);
+		return (struct outcome){error->code, span_hold(error->value)};
+	return error_outcome(ERR_INITIALIZER_FAILED, "pool %s %s: %.*s", pool->spec->name,
+			     keeps ? "keeps its old code" : "does not serve", (int)reason.size,
+			     reason.data);
 }
 
-static struct outcome describe_failure(struct update *update)
+static void write_failure(struct procpool_writer *w, const struct pool *pool)
+{
+	procpool_write_map(w, 2);
+	procpool_write_string(w, "pool");
+	procpool_write_string(w, pool->spec->name);
+	procpool_write_string(w, "error");
+	procpool_write_value(w, span_value(pool->update_error.value));
+}
+
+/* Takes what pools failed for: an error with all of it, or nil. */
+static struct outcome take_failures(struct core *core)
+{
+	struct outcome error = outcome_nil();
+	struct procpool_writer w;
+	struct pool *pool;
+	uint32_t count = 0;
+	procpool_writer_init(&w);
+	size_t place = procpool_write_open_array(&w);
+	TAILQ_FOREACH (pool, &core->pools, in_core) {
+		if (pool->update_error.value.size == 0)
+			continue;
+		if (count++ == 0)
+			error = describe_failure(pool);
+		write_failure(&w, pool);
+		outcome_fini(&pool->update_error);
+	}
+	procpool_write_count(&w, place, count);
+	if (count > 0)
+		error = error_with_value(error, "failed", procpool_writer_value(&w));
+	procpool_writer_fini(&w);
+	return error;
+}
+
+/* The answer to an update: what was changed, or what failed besides. Held. */
+static struct outcome answer(const struct update *update, const struct outcome *failure)
 {
 	static const char *const keys[] = {"changed", "added", "removed", "restart"};
-	struct outcome error = update->failure;
-	struct procpool_value done = span_value(update->done.value);
-	update->failure = (struct outcome){0};
-	procpool_write_count(&update->failed, update->failed_place, update->failed_count);
-	error = error_with_value(error, "failed", procpool_writer_value(&update->failed));
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
-		error = error_with_value(error, keys[i], procpool_value_get(done, keys[i]));
-	return error;
+	const struct outcome *end = failure->code != ERR_NONE ? failure : &update->done;
+	struct outcome outcome = {end->code, span_hold(end->value)};
+	for (size_t i = 0; end == failure && i < sizeof(keys) / sizeof(*keys); i++)
+		outcome = error_with_value(
+			outcome, keys[i],
+			procpool_value_get(span_value(update->done.value), keys[i]));
+	return outcome;
 }
 
 /* All pools have settled. */
 static void finish(struct core *core)
 {
 	struct update *update;
+	struct outcome failure = take_failures(core);
 	while ((update = TAILQ_FIRST(&core->updates))) {
-		struct outcome outcome =
-			update->failed_count > 0 ? describe_failure(update) : update->done;
-		if (update->failed_count == 0)
-			update->done = (struct outcome){0};
+		struct outcome outcome = answer(update, &failure);
 		if (update->session)
 			core_reply(core, update->session, update->msgid, &outcome);
-		bool last = !TAILQ_NEXT(update, in_core);
+		outcome_fini(&outcome);
 		destroy(core, update);
-		/* Failures are the same in all of them. */
-		if (last)
-			core_add_action(core, ACTION_UPDATED)->outcome = outcome;
-		else
-			outcome_fini(&outcome);
 	}
+	core_add_action(core, ACTION_UPDATED)->outcome = failure;
 }
 
 static void settled(struct core *core)
@@ -150,23 +159,28 @@ static void settled(struct core *core)
 		finish(core);
 }
 
-/* It does not matter any more whether it serves. */
+/* It is not waited for, and nothing that it failed for is of interest. */
 static void forget_pool(struct pool *pool)
 {
 	if (pool->updating)
 		pool->core->updating_count--;
 	pool->updating = false;
+	outcome_fini(&pool->update_error);
+}
+
+static void note_failure(struct pool *pool, const struct outcome *error)
+{
+	outcome_fini(&pool->update_error);
+	pool->update_error = (struct outcome){error->code, span_hold(error->value)};
 }
 
 void update_pool_settled(struct pool *pool, const struct outcome *error)
 {
-	struct update *update;
 	if (!pool->updating)
 		return;
 	forget_pool(pool);
 	if (error)
-		TAILQ_FOREACH (update, &pool->core->updates, in_core)
-			note_failure(update, pool, error);
+		note_failure(pool, error);
 	settled(pool->core);
 }
 
@@ -174,9 +188,9 @@ void update_pool_settled(struct pool *pool, const struct outcome *error)
 
 static void expect(struct pool *pool)
 {
-	if (!pool->updating)
-		pool->core->updating_count++;
+	forget_pool(pool);
 	pool->updating = true;
+	pool->core->updating_count++;
 }
 
 static enum update_change change_pool(struct pool *pool, struct pool_spec *spec, uint64_t now_us)
@@ -196,17 +210,13 @@ static enum update_change change_pool(struct pool *pool, struct pool_spec *spec,
 	return differ != 0 || pool->updating ? UPDATE_CHANGED : UPDATE_SAME;
 }
 
-static void note_no_memory(struct update *update, const struct pool *pool)
+static void change_access(struct pool *pool)
 {
+	if (pool_set_access(pool, &pool->spec->access) == 0)
+		return;
 	struct outcome error = error_outcome(ERR_OUT_OF_MEMORY, "the daemon has no memory left");
-	note_failure(update, pool, &error);
+	note_failure(pool, &error);
 	outcome_fini(&error);
-}
-
-static void change_access(struct pool *pool, struct update *update)
-{
-	if (pool_set_access(pool, &pool->spec->access) < 0)
-		note_no_memory(update, pool);
 }
 
 static void remove_pool(struct pool *pool, uint64_t now_us)
@@ -225,23 +235,21 @@ static struct pool *find_configured(struct core *core, const char *name)
 	return NULL;
 }
 
-static void add_pool(struct core *core, struct pool_spec *spec, struct update *update,
-		     uint64_t now_us)
+static bool add_pool(struct core *core, struct pool_spec *spec, uint64_t now_us)
 {
 	struct pool *pool = core_add_pool(core, spec, now_us);
-	if (pool) {
-		pool->change = UPDATE_ADDED;
-		expect(pool);
-		return;
-	}
-	struct pool missing = {.spec = spec};
-	note_no_memory(update, &missing);
+	if (!pool)
+		return false;
+	pool->change = UPDATE_ADDED;
+	expect(pool);
+	return true;
 }
 
-static void change_pools(struct core *core, const struct update_plan *plan, struct update *update,
-			 uint64_t now_us)
+/* False: there was no memory for some that were to be added. */
+static bool change_pools(struct core *core, const struct update_plan *plan, uint64_t now_us)
 {
 	struct pool *pool;
+	bool whole = true;
 	TAILQ_FOREACH (pool, &core->pools, in_core)
 		pool->change =
 			pool->owner || pool->state != POOL_OPEN ? UPDATE_SAME : UPDATE_REMOVED;
@@ -249,14 +257,15 @@ static void change_pools(struct core *core, const struct update_plan *plan, stru
 		pool = find_configured(core, plan->specs[i]->name);
 		if (pool) {
 			pool->change = change_pool(pool, plan->specs[i], now_us);
-			change_access(pool, update);
+			change_access(pool);
 		} else {
-			add_pool(core, plan->specs[i], update, now_us);
+			whole &= add_pool(core, plan->specs[i], now_us);
 		}
 	}
 	TAILQ_FOREACH (pool, &core->pools, in_core)
 		if (pool->change == UPDATE_REMOVED)
 			remove_pool(pool, now_us);
+	return whole;
 }
 
 /* ---- what has been done ---- */
@@ -305,8 +314,10 @@ bool core_update(struct core *core, struct session *session, uint32_t msgid,
 	if (!update)
 		return false;
 	core->updating = true;
-	change_pools(core, plan, update, now_us);
-	update->done = describe(core, plan->restart);
+	bool whole = change_pools(core, plan, now_us);
+	update->done = whole ? describe(core, plan->restart)
+			     : error_outcome(ERR_OUT_OF_MEMORY,
+					     "the daemon has no memory left for all of its pools");
 	*ret = (struct outcome){update->done.code, span_hold(update->done.value)};
 	core->updating = false;
 	settled(core);

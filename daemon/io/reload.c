@@ -15,6 +15,8 @@
 #include "io/server.h"
 #include "io/worker_process.h"
 
+#define COMPLAINT_BYTES_MAX 4000
+
 /* ---- who asked ---- */
 
 /* For the log: "as uid 1000 asked". */
@@ -38,6 +40,15 @@ static struct asker asker_of(const struct session *session)
 
 /* ---- refusing ---- */
 
+/* A message is not longer than this, and ends with a whole character. */
+static void cut(char *complaint)
+{
+	size_t size = strnlen(complaint, COMPLAINT_BYTES_MAX);
+	while (complaint[size] != '\0' && ((unsigned char)complaint[size] & 0xc0) == 0x80)
+		size--;
+	complaint[size] = '\0';
+}
+
 /* Takes the complaint over, lines without the end of the last. */
 static struct outcome refuse(const struct asker *asker, int code, char *complaint)
 {
@@ -51,6 +62,7 @@ static struct outcome refuse(const struct asker *asker, int code, char *complain
 	log_event(LOG_LEVEL_ERROR, &asker->fields,
 		  "the configuration is refused, and nothing has changed, %s: %.*s%s", asker->text,
 		  first, complaint, newline ? " (and more)" : "");
+	cut(complaint);
 	/* Several have a line each. */
 	struct outcome error = error_outcome(ERR_BAD_REQUEST, "the configuration is refused:%s%s",
 					     newline ? "\n" : " ", complaint);

@@ -426,6 +426,28 @@ static void test_code_that_does_not_load_leaves_the_old_and_tells_why(void **sta
 	end(&f);
 }
 
+static void test_failure_that_is_repaired_before_all_have_settled_is_none(void **state)
+{
+	(void)state;
+	struct fixture f = begin();
+	uint32_t one = UPDATE(&f, spec_of("a", "y", 1), spec_of("b", "y", 1));
+	fake_exit(f.world, world_successor(find(&f, "a")), "no", RUNTIME_END_FAILED);
+	assert_null(world_reply(f.world, one));
+	uint32_t two = UPDATE(&f, spec_of("a", "z", 1), spec_of("b", "y", 1));
+	settle_alone(&f);
+	check_done(&f, one, "a b", "", "");
+	check_done(&f, two, "a b", "", "");
+	check_code(find(&f, "a"), "z");
+	/* One that is removed meanwhile has not failed either. */
+	one = UPDATE(&f, spec_of("a", "x", 1), spec_of("b", "x", 1));
+	fake_exit(f.world, world_successor(find(&f, "a")), "no", RUNTIME_END_FAILED);
+	two = UPDATE(&f, spec_of("b", "x", 1));
+	settle_alone(&f);
+	check_done(&f, one, "a b", "", "");
+	check_done(&f, two, "b", "", "a");
+	end(&f);
+}
+
 static void test_recycle_tries_again_what_did_not_load(void **state)
 {
 	(void)state;
@@ -466,7 +488,7 @@ static void test_several_failures_are_told_together(void **state)
 	uint32_t msgid = UPDATE(&f, spec_of("a", "y", 1), spec_of("b", "y", 1));
 	fake_exit(f.world, world_successor(find(&f, "b")), "of b", RUNTIME_END_FAILED);
 	fake_exit(f.world, world_successor(find(&f, "a")), "of a", RUNTIME_END_FAILED);
-	check_failed(&f, msgid, "pool b keeps its old code: of b");
+	check_failed(&f, msgid, "pool a keeps its old code: of a");
 	const struct record *reply = world_reply(f.world, msgid);
 	struct procpool_value failed = procpool_value_get(record_value(reply), "failed");
 	assert_int_equal(procpool_value_count(failed), 2);
@@ -720,6 +742,7 @@ int main(void)
 		cmocka_unit_test(test_going_back_while_code_loads_keeps_what_serves),
 		cmocka_unit_test(test_recycle_under_way_is_one_of_the_new_code),
 		cmocka_unit_test(test_code_that_does_not_load_leaves_the_old_and_tells_why),
+		cmocka_unit_test(test_failure_that_is_repaired_before_all_have_settled_is_none),
 		cmocka_unit_test(test_recycle_tries_again_what_did_not_load),
 		cmocka_unit_test(test_configuring_the_old_code_again_forgets_the_failure),
 		cmocka_unit_test(test_several_failures_are_told_together),
