@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import socket
+import time
 import traceback
 
 import pytest
@@ -181,6 +182,7 @@ def test_every_method_needs_its_right(scene, uid):
 
 
 def test_who_has_no_right_is_told_and_not_served(scene):
+    begin = time.monotonic()
     stranger = scene.connect(NOBODY)
     for method in METHODS:
         with contextlib.suppress(OSError, Closed):
@@ -191,7 +193,7 @@ def test_who_has_no_right_is_told_and_not_served(scene):
     assert f"user {NOBODY}, who has no right" in log
     for _ in range(20):
         scene.connect(NOBODY).closed()
-    assert scene.server.stderr().count("who has no right") <= 4
+    assert scene.server.stderr().count("who has no right") <= time.monotonic() - begin + 1
 
 
 # What one may not know of
