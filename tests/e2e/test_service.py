@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from procpoold import BUILD, eventually
+from procpoold import BUILD, PROBE
 from service_manager import Service
 
 
@@ -127,17 +127,16 @@ def test_a_reload_asks_for_time_while_a_pool_loads(service, gate):
 
 
 @pytest.mark.memcheck
-def test_while_it_drains_it_asks_for_time_and_tells_how_much(service):
-    server = service(workers=1, modules=["demo"], config="grace_seconds = 3\n")
+def test_while_it_drains_it_asks_for_time_and_tells_how_much(service, gate):
+    server, held = service(workers=1, modules=[PROBE], config="grace_seconds = 3\n"), gate()
     server.hear("READY")
-    client = server.connect()
-    client.request("apply", "demo.sleep", [60])
-    eventually(lambda: client.call("pools")[0]["running"] == 1)
+    server.connect().request("apply", "probe.hold", [held.path])
+    held.await_held()
     server.kill()
     stopping = server.hear("STOPPING")
     assert set(server.told[stopping][1]) == {"STOPPING", "EXTEND_TIMEOUT_USEC", "STATUS"}
     assert server.line() == "Ending: 1 running, which may take 3 s"
-    server.hear("STATUS", lambda line: line == "Ending: 1 running, which may take 1 s")
+    server.hear("STATUS", lambda line: line in ("Ending: 1 running, which may take 2 s", "Ending: 1 running, which may take 1 s"))
     assert len(server.all("EXTEND_TIMEOUT_USEC")) >= 2
     assert server.await_exit() == 0
 
@@ -162,7 +161,7 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_must_be(service):
     for _ in range(5):
         place = server.hear("WATCHDOG", timeout=5, after=place) + 1
     moments = [moment for moment, _ in server.all("WATCHDOG")]
-    assert all(0.3 < b - a < 0.9 for a, b in zip(moments, moments[1:])), moments
+    assert 0.4 < (moments[-1] - moments[0]) / (len(moments) - 1) < 0.8, moments
 
 
 def test_another_process_is_left_to_feed_its_own_watchdog(service):
@@ -176,7 +175,8 @@ def test_a_stopped_daemon_does_not_feed_the_watchdog(service):
     server.hear("READY")
     server.hear("WATCHDOG")
     server.kill(signal.SIGSTOP)
-    server.read()
+    # The last, where one was under way when it stopped.
+    server.hears_nothing_of("WATCHDOG", 0.3)
     try:
         assert server.hears_nothing_of("WATCHDOG", 1)
     finally:
