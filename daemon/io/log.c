@@ -284,7 +284,8 @@ void log_event(enum log_level level, const struct log_fields *fields, const char
 	va_start(args, format);
 	int n = vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
-	show(text, n < 0 ? format : sentence, n >= (int)sizeof(sentence));
+	show(text, n < 0 ? "a line that could not be formatted" : sentence,
+	     n >= (int)sizeof(sentence));
 	tell_lost(now_us);
 	/* How grave a worker calls its own words does not make them so. */
 	enum log_level rank = level;
