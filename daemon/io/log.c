@@ -273,26 +273,36 @@ static void show(char text[LOG_LINE_MAX], const char *sentence, bool cut)
 	text[size + (whole && !cut ? 0 : sizeof(more) - 1)] = '\0';
 }
 
+/* Whether the line may be logged, for log_budget_charge(). */
+static struct log_source *take(enum log_level level, const struct log_fields *fields,
+			       uint64_t now_us)
+{
+	char source[LOG_SOURCE_SIZE];
+	/* How grave a worker calls its own words does not make them so. */
+	if (fields && fields->stream && level < LOG_LEVEL_INFO)
+		level = LOG_LEVEL_INFO;
+	return log_budget_take(&state.budget, source_of(fields, source), level, now_us);
+}
+
 void log_event(enum log_level level, const struct log_fields *fields, const char *format, ...)
 {
-	char sentence[LOG_LINE_MAX], text[LOG_LINE_MAX], source[LOG_SOURCE_SIZE];
+	char sentence[LOG_LINE_MAX], text[LOG_LINE_MAX];
 	if (!log_enabled(level))
 		return;
 	int error = errno;
 	uint64_t now_us = clock_us();
-	va_list args;
-	va_start(args, format);
-	int n = vsnprintf(sentence, sizeof(sentence), format, args);
-	va_end(args);
-	show(text, n < 0 ? "a line that could not be formatted" : sentence,
-	     n >= (int)sizeof(sentence));
 	tell_lost(now_us);
-	/* How grave a worker calls its own words does not make them so. */
-	enum log_level rank = level;
-	if (fields && fields->stream && rank < LOG_LEVEL_INFO)
-		rank = LOG_LEVEL_INFO;
-	if (log_budget_take(&state.budget, source_of(fields, source), rank, strlen(text), now_us) &&
-	    !deliver(level, fields, text, now_us))
-		state.lost++;
+	struct log_source *source = take(level, fields, now_us);
+	if (source) {
+		va_list args;
+		va_start(args, format);
+		int n = vsnprintf(sentence, sizeof(sentence), format, args);
+		va_end(args);
+		show(text, n < 0 ? "a line that could not be formatted" : sentence,
+		     n >= (int)sizeof(sentence));
+		log_budget_charge(&state.budget, source, strlen(text));
+		if (!deliver(level, fields, text, now_us))
+			state.lost++;
+	}
 	errno = error;
 }

@@ -67,25 +67,33 @@ static unsigned share(unsigned lines, enum log_level level)
 	return lines / 4 * (4 - (unsigned)level);
 }
 
-bool log_budget_take(struct log_budget *budget, const char *source_name, enum log_level level,
-		     size_t bytes, uint64_t now_us)
+static void count_lines(struct log_budget *budget, struct log_source *source, unsigned lines)
+{
+	source->lines += lines;
+	if (source != &budget->own)
+		budget->lines += lines;
+}
+
+struct log_source *log_budget_take(struct log_budget *budget, const char *name,
+				   enum log_level level, uint64_t now_us)
 {
 	if (budget->since_us == 0 || (is_over(budget, now_us) && !budget->dropped))
 		begin_period(budget, now_us);
-	struct log_source *source = find_source(budget, source_name);
+	struct log_source *source = find_source(budget, name);
 	bool own = source == &budget->own;
-	unsigned cost = 1 + (unsigned)(bytes / LOG_LINE_BYTES);
 	unsigned room = share(own ? LOG_LINES_OWN : LOG_LINES_SOURCE >> source->strikes, level);
-	if (source->lines + cost > room ||
-	    (!own && budget->lines + cost > share(LOG_LINES_ALL, level))) {
+	if (source->lines >= room || (!own && budget->lines >= share(LOG_LINES_ALL, level))) {
 		source->dropped++;
 		source->over = budget->dropped = true;
-		return false;
+		return NULL;
 	}
-	source->lines += cost;
-	if (!own)
-		budget->lines += cost;
-	return true;
+	count_lines(budget, source, 1);
+	return source;
+}
+
+void log_budget_charge(struct log_budget *budget, struct log_source *source, size_t bytes)
+{
+	count_lines(budget, source, (unsigned)(bytes / LOG_LINE_BYTES));
 }
 
 uint64_t log_budget_due_us(const struct log_budget *budget)

@@ -53,10 +53,13 @@ struct log_budget {
 	unsigned source_count;
 };
 
-/* Whether a line of so many bytes may be logged; counts it, as logged or as dropped. source: NULL:
- * the daemon itself. */
-bool log_budget_take(struct log_budget *budget, const char *source, enum log_level level,
-		     size_t bytes, uint64_t now_us);
+/* Counts a line, as logged or as dropped, before there is any: a flood is not even formatted. Whose
+ * it is (NULL: the daemon's own), for log_budget_charge(); or NULL: it is dropped. */
+struct log_source *log_budget_take(struct log_budget *budget, const char *source,
+				   enum log_level level, uint64_t now_us);
+
+/* It had so many bytes. */
+void log_budget_charge(struct log_budget *budget, struct log_source *source, size_t bytes);
 
 /* When something that was dropped is to be told; UINT64_MAX: nothing was. */
 uint64_t log_budget_due_us(const struct log_budget *budget);

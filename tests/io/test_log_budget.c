@@ -24,7 +24,7 @@ static int setup(void **state)
 static unsigned take_all(const char *source, enum log_level level, uint64_t now_us)
 {
 	unsigned lines = 0;
-	while (log_budget_take(&budget, source, level, 80, now_us))
+	while (log_budget_take(&budget, source, level, now_us))
 		lines++;
 	return lines;
 }
@@ -84,15 +84,18 @@ static void test_all_together_leave_room_for_graver_lines(void **state)
 		lines += take_all(name, LOG_LEVEL_INFO, START_US);
 	}
 	assert_int_equal(lines, LOG_LINES_ALL / 2);
-	assert_true(log_budget_take(&budget, "pool x", LOG_LEVEL_WARNING, 80, START_US));
+	assert_non_null(log_budget_take(&budget, "pool x", LOG_LEVEL_WARNING, START_US));
 }
 
 static void test_a_long_line_counts_as_several(void **state)
 {
 	(void)state;
+	struct log_source *source;
 	unsigned lines = 0;
-	while (log_budget_take(&budget, "pool a", LOG_LEVEL_ERROR, 2 * LOG_LINE_BYTES, START_US))
+	while ((source = log_budget_take(&budget, "pool a", LOG_LEVEL_ERROR, START_US))) {
+		log_budget_charge(&budget, source, 2 * LOG_LINE_BYTES);
 		lines++;
+	}
 	assert_int_equal(lines, LOG_LINES_SOURCE / 3);
 }
 
@@ -103,7 +106,7 @@ static void test_what_was_dropped_is_told_once_when_the_period_is_over(void **st
 	take_all("pool a", LOG_LEVEL_INFO, START_US);
 	take_all("pool a", LOG_LEVEL_INFO, START_US + 1);
 	take_all(NULL, LOG_LEVEL_INFO, START_US + 2);
-	log_budget_take(&budget, "user 7", LOG_LEVEL_INFO, 80, START_US + 3);
+	log_budget_take(&budget, "user 7", LOG_LEVEL_INFO, START_US + 3);
 	assert_int_equal(log_budget_due_us(&budget), START_US + LOG_PERIOD_US);
 	assert_none_dropped(START_US + LOG_PERIOD_US - 1);
 	assert_dropped("the daemon", 1, START_US + LOG_PERIOD_US);
@@ -140,8 +143,8 @@ static void test_what_keeps_to_it_gets_more_again(void **state)
 	(void)state;
 	for (uint64_t i = 0; i < 4; i++)
 		flood("pool a", i);
-	assert_true(log_budget_take(&budget, "pool a", LOG_LEVEL_INFO, 80,
-				    START_US + 4 * LOG_PERIOD_US));
+	assert_non_null(
+		log_budget_take(&budget, "pool a", LOG_LEVEL_INFO, START_US + 4 * LOG_PERIOD_US));
 	assert_int_equal(flood("pool a", 5), LOG_LINES_SOURCE / 4);
 	/* Long silence counts as often. */
 	assert_int_equal(flood("pool a", 9), LOG_LINES_SOURCE);
@@ -152,8 +155,8 @@ static void test_a_new_period_begins_by_itself(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 100; i++) {
-		assert_true(log_budget_take(&budget, "pool a", LOG_LEVEL_INFO, 80,
-					    START_US + (uint64_t)i * LOG_PERIOD_US / 4));
+		assert_non_null(log_budget_take(&budget, "pool a", LOG_LEVEL_INFO,
+						START_US + (uint64_t)i * LOG_PERIOD_US / 4));
 		assert_int_equal(log_budget_due_us(&budget), UINT64_MAX);
 	}
 }
@@ -164,12 +167,12 @@ static void test_too_many_sources_share_what_one_has(void **state)
 	char name[32];
 	for (unsigned i = 0; i < LOG_SOURCES_MAX; i++) {
 		snprintf(name, sizeof(name), "user %u", i);
-		assert_true(log_budget_take(&budget, name, LOG_LEVEL_INFO, 80, START_US));
+		assert_non_null(log_budget_take(&budget, name, LOG_LEVEL_INFO, START_US));
 	}
 	unsigned lines = take_all("user 1000", LOG_LEVEL_INFO, START_US);
 	assert_int_equal(lines, LOG_LINES_SOURCE / 2);
 	assert_int_equal(take_all("user 1001", LOG_LEVEL_INFO, START_US), 0);
-	assert_true(log_budget_take(&budget, "user 0", LOG_LEVEL_INFO, 80, START_US));
+	assert_non_null(log_budget_take(&budget, "user 0", LOG_LEVEL_INFO, START_US));
 	assert_dropped("other pools and users", 2, START_US + LOG_PERIOD_US);
 }
 
