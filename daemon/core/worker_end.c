@@ -75,29 +75,32 @@ struct outcome worker_end_failed_start(const struct worker_end *end, const struc
 	return error_with_string(error, "stderr", end->stderr_tail);
 }
 
-static uint64_t tasks_lost(const struct worker *worker)
+static void count_lost(const struct worker *worker, struct worker_loss *loss)
 {
-	uint64_t tasks = 0;
 	for (uint32_t seq = worker->oldest_seq; seq != worker->next_seq; seq++) {
 		const struct chunk *chunk = &worker->chunks[seq % PAGE_SLOTS];
-		if (chunk->pending && !chunk->dropped)
-			tasks += worker_begun(worker, chunk) - chunk->answered;
+		if (!chunk->pending || chunk->dropped)
+			continue;
+		uint32_t tasks = worker_begun(worker, chunk) - chunk->answered;
+		if (retry_is_allowed(chunk->job, chunk->attempt))
+			loss->again += tasks;
+		else
+			loss->lost += tasks;
 	}
-	return tasks;
 }
 
 struct worker_loss worker_end_loss(struct worker *worker, uint64_t now_us)
 {
 	struct element newest = worker_newest(worker);
 	const struct chunk *chunk = newest.chunk;
-	struct worker_loss loss = {.tasks = tasks_lost(worker)};
+	struct worker_loss loss = {0};
+	count_lost(worker, &loss);
 	if (!chunk)
 		return loss;
 	uint64_t began_us = worker_began_us(worker, newest);
 	loss.job = chunk->job;
 	loss.task = chunk->range.first + newest.index;
 	loss.attempt = chunk->attempt;
-	loss.runs_again = retry_is_allowed(chunk->job, chunk->attempt) && !chunk->dropped;
 	if (worker_stops(worker, newest))
 		loss.stopping = worker->stop.reason;
 	if (loss.stopping == STOP_TIMEOUT)

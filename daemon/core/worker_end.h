@@ -35,8 +35,9 @@ struct worker_loss {
 	uint32_t task;         /* its place there */
 	uint32_t attempt;
 	uint64_t ran_us;
-	uint64_t tasks;            /* that had begun, are not answered, and somebody waits for */
-	bool runs_again;           /* the task, and those with it */
+	/* Tasks that had begun, are not answered, and somebody waits for: */
+	uint64_t lost;
+	uint64_t again;            /* and that run again */
 	enum stop_reason stopping; /* whether it was to stop */
 };
 struct worker_loss worker_end_loss(struct worker *worker, uint64_t now_us);

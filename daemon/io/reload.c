@@ -178,6 +178,7 @@ static void put_in_force(struct server *server, const struct config *config)
 {
 	core_set_limits(&server->core, &config->limits);
 	log_set_level(config->log_level);
+	server->core.notes_ends = log_enabled(LOG_LEVEL_DEBUG);
 	config_fini(server->config);
 	*server->config = *config;
 	if (core_set_access(&server->core, &server->config->access) < 0)

@@ -111,13 +111,14 @@ static void add_task(struct sentence *sentence, const struct worker_loss *loss)
 
 static void add_loss(struct sentence *sentence, const struct worker_loss *loss)
 {
-	if (loss->tasks == 0)
+	if (loss->lost + loss->again == 0)
 		add(sentence, loss->job ? ", which nobody waits for" : "; nothing ran in it");
-	else
-		add(sentence, ": %llu task%s", (unsigned long long)loss->tasks,
-		    loss->tasks > 1 ? "s are" : " is");
-	if (loss->tasks > 0)
-		add(sentence, loss->runs_again ? " to run again" : " lost");
+	if (loss->lost > 0)
+		add(sentence, ": %llu task%s lost", (unsigned long long)loss->lost,
+		    loss->lost == 1 ? " is" : "s are");
+	if (loss->again > 0)
+		add(sentence, "%s %llu task%s to run again", loss->lost > 0 ? "," : ":",
+		    (unsigned long long)loss->again, loss->again == 1 ? " is" : "s are");
 }
 
 /* Whether it is as somebody wants it. */
@@ -133,7 +134,7 @@ static bool is_quiet(const struct channel *channel, const struct worker_end *end
 		     const struct worker_loss *loss)
 {
 	const struct worker *worker = channel->worker;
-	if (loss->tasks > 0)
+	if (loss->lost + loss->again > 0)
 		return false;
 	if (channel->server->stopping || pool_needs_no_workers(channel->pool))
 		return true;

@@ -51,7 +51,7 @@ static void test_idle_worker_loses_nothing(void **state)
 	struct fixture f = begin(FAKE_FORK_PAGE);
 	struct worker_loss loss = loss_of(&f);
 	assert_null(loss.job);
-	assert_int_equal(loss.tasks, 0);
+	assert_int_equal(loss.lost, 0);
 	end(&f);
 }
 
@@ -62,11 +62,11 @@ static void test_what_has_not_begun_is_not_lost(void **state)
 	submit(&f, (struct call){0});
 	struct worker_loss loss = loss_of(&f);
 	assert_null(loss.job);
-	assert_int_equal(loss.tasks, 0);
+	assert_int_equal(loss.lost, 0);
 	end(&f);
 }
 
-static void test_task_that_runs_is_lost_with_how_long_it_ran(void **state)
+static void test_task_that_may_run_again_is_told_with_how_long_it_ran(void **state)
 {
 	(void)state;
 	struct fixture f = begin(FAKE_FORK_PAGE);
@@ -75,10 +75,10 @@ static void test_task_that_runs_is_lost_with_how_long_it_ran(void **state)
 	world_advance(f.world, 30 * MS);
 	struct worker_loss loss = loss_of(&f);
 	assert_int_equal(loss.job->id, id);
-	assert_int_equal(loss.tasks, 1);
+	assert_int_equal(loss.lost, 0);
+	assert_int_equal(loss.again, 1);
 	assert_int_equal(loss.ran_us, 30 * MS);
 	assert_int_equal(loss.attempt, 1);
-	assert_true(loss.runs_again);
 	assert_int_equal(loss.stopping, STOP_NONE);
 	end(&f);
 }
@@ -89,7 +89,8 @@ static void test_last_attempt_does_not_run_again(void **state)
 	struct fixture f = begin(FAKE_FORK_PAGE);
 	submit(&f, (struct call){0});
 	assert_true(fake_begin(f.world, f.fake));
-	assert_false(loss_of(&f).runs_again);
+	assert_int_equal(loss_of(&f).lost, 1);
+	assert_int_equal(loss_of(&f).again, 0);
 	end(&f);
 }
 
@@ -105,7 +106,7 @@ static void test_elements_count_from_the_last_answer_to_the_one_that_runs(void *
 	fake_answer(f.world, f.fake, 1, 10 * MS);
 	world_advance(f.world, 5 * MS);
 	struct worker_loss loss = loss_of(&f);
-	assert_int_equal(loss.tasks, 2);
+	assert_int_equal(loss.lost, 2);
 	assert_int_equal(loss.task, 2);
 	assert_int_equal(loss.ran_us, 5 * MS);
 	end(&f);
@@ -117,7 +118,7 @@ static void test_without_a_page_all_that_was_sent_is_lost(void **state)
 	(void)state;
 	struct fixture f = begin(FAKE_EXEC);
 	submit(&f, (struct call){.map = true, .count = 3, .chunksize = 3});
-	assert_int_equal(loss_of(&f).tasks, 3);
+	assert_int_equal(loss_of(&f).lost, 3);
 	end(&f);
 }
 
@@ -134,8 +135,8 @@ static void test_task_that_nobody_waits_for_is_not_lost(void **state)
 	world_settle(f.world);
 	struct worker_loss loss = loss_of(&f);
 	assert_int_equal(loss.job->id, id);
-	assert_int_equal(loss.tasks, 0);
-	assert_false(loss.runs_again);
+	assert_int_equal(loss.lost, 0);
+	assert_int_equal(loss.again, 0);
 	assert_int_equal(loss.stopping, STOP_UNWANTED);
 	end(&f);
 }
@@ -158,7 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_idle_worker_loses_nothing),
 		cmocka_unit_test(test_what_has_not_begun_is_not_lost),
-		cmocka_unit_test(test_task_that_runs_is_lost_with_how_long_it_ran),
+		cmocka_unit_test(test_task_that_may_run_again_is_told_with_how_long_it_ran),
 		cmocka_unit_test(test_last_attempt_does_not_run_again),
 		cmocka_unit_test(test_elements_count_from_the_last_answer_to_the_one_that_runs),
 		cmocka_unit_test(test_without_a_page_all_that_was_sent_is_lost),
