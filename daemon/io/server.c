@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "core/container.h"
-#include "io/admission.h"
 #include "io/channel.h"
 #include "io/cpu_count.h"
 #include "io/creator.h"
@@ -23,11 +22,6 @@
 #include "io/reload.h"
 #include "io/report.h"
 #include "io/worker_process.h"
-
-/* Connections accepted in one turn, so that a storm of them delays nobody. */
-#define ACCEPTS_PER_TURN 64
-/* What pools may take to load while connections wait for it. */
-#define LOAD_SECONDS 5.
 
 uint64_t server_clock_us(void)
 {
@@ -111,95 +105,6 @@ void server_execute(struct server *server)
 		execute(server, &action);
 		action_fini(&action);
 	}
-}
-
-/* ---- connections ---- */
-
-static void set_doors(struct server *server, bool open)
-{
-	for (size_t i = 0; i < server->door_count; i++) {
-		if (open)
-			ev_io_start(server->loop, &server->doors[i].watcher);
-		else
-			ev_io_stop(server->loop, &server->doors[i].watcher);
-	}
-}
-
-static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
-{
-	struct door *door = container_of(watcher, struct door, watcher);
-	struct server *server = door->server;
-	(void)loop, (void)events;
-	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-		int fd;
-		switch (listener_accept(&door->listener, &fd)) {
-		case LISTENER_ACCEPTED:
-			peer_accept(server, fd);
-			break;
-		case LISTENER_FULL:
-			log_warning("no descriptor is left for a connection; refusing it");
-			admission_refuse_busy(fd, NULL);
-			listener_refill(&door->listener);
-			break;
-		case LISTENER_BLOCKED:
-			return;
-		default:
-			server->starved = true;
-			set_doors(server, false);
-			return;
-		}
-	}
-}
-
-void server_descriptor_freed(struct server *server)
-{
-	if (!server->starved)
-		return;
-	server->starved = false;
-	for (size_t i = 0; i < server->door_count; i++)
-		listener_refill(&server->doors[i].listener);
-	if (server->open)
-		set_doors(server, true);
-}
-
-static void open_doors(struct server *server)
-{
-	ev_timer_stop(server->loop, &server->open_timer);
-	server->open = true;
-	set_doors(server, true);
-}
-
-/*
- * Connections are accepted once every pool has settled, because before that a function that exists
- * cannot be told from one that does not. Until then they wait in the socket's backlog; but for a
- * pool that takes very long, or hangs, those who call others do not wait as well: who means it is
- * told that it loads.
- */
-static void get_ready(struct server *server)
-{
-	struct pool *pool;
-	unsigned workers = 0;
-	if (server->ready || server->stopping)
-		return;
-	TAILQ_FOREACH (pool, &server->core.pools, in_core) {
-		if (!status_is_settled(pool))
-			return;
-		workers += pool->ready_count;
-	}
-	server->ready = true;
-	open_doors(server);
-	log_info("ready on %s with %u workers", server->doors[0].listener.path, workers);
-	notify_ready(&server->notify);
-}
-
-static void on_open_timer(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-	struct server *server = container_of(watcher, struct server, open_timer);
-	(void)loop, (void)events;
-	if (server->open || server->stopping)
-		return;
-	log_info("accepting connections, though not every pool has loaded");
-	open_doors(server);
 }
 
 /* ---- the turn ---- */
@@ -300,7 +205,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 		/* Last, because no event may follow what was flushed. */
 		check_blocked(server);
 	} while (has_more(server));
-	get_ready(server);
+	doors_turn(server);
 	set_timer(server);
 	launch_watch_turn(&server->launch_watch, server->loop);
 	notify_turn(&server->notify);
@@ -406,7 +311,7 @@ static void on_trim(struct ev_loop *loop, ev_timer *watcher, int events)
 static void stop(struct server *server, unsigned grace_seconds)
 {
 	server->stopping = true;
-	set_doors(server, false);
+	doors_shut(server);
 	core_stop(&server->core, (uint64_t)grace_seconds * 1000000, server->now_us);
 	notify_stopping(&server->notify);
 	server_execute(server);
@@ -602,15 +507,9 @@ int server_init(struct server *server, const struct config_source *source, struc
 	ev_idle_init(&server->go_on, on_idle);
 	ev_init(&server->timer, on_timer);
 	ev_init(&server->trim_timer, on_trim);
-	ev_timer_init(&server->open_timer, on_open_timer, LOAD_SECONDS, 0.);
-	ev_timer_start(server->loop, &server->open_timer);
 	watch_signals(server);
 	sleep_undisturbed(server);
-	for (size_t i = 0; i < server->door_count; i++) {
-		server->doors[i].server = server;
-		ev_io_init(&server->doors[i].watcher, on_connection, server->doors[i].listener.fd,
-			   EV_READ);
-	}
+	doors_init(server);
 	launch_watch_start(&server->launch_watch, server->loop);
 	/* Before any process is started. */
 	worker_process_limit_memory(server);
@@ -626,8 +525,7 @@ void server_fini(struct server *server)
 {
 	struct peer *peer;
 	if (server->abandoned) { /* the process ends, and with it all but the files */
-		for (size_t i = 0; i < server->door_count; i++)
-			listener_fini(&server->doors[i].listener);
+		doors_fini(server);
 		return;
 	}
 	while ((peer = TAILQ_FIRST(&server->peers))) {
@@ -637,8 +535,7 @@ void server_fini(struct server *server)
 			action_fini(&action);
 	}
 	core_fini(&server->core);
-	for (size_t i = 0; i < server->door_count; i++)
-		listener_fini(&server->doors[i].listener);
+	doors_fini(server);
 	notify_fini(&server->notify);
 	launch_watch_fini(&server->launch_watch, server->loop);
 	if (server->loop)

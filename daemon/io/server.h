@@ -19,21 +19,14 @@
 #include "io/admission.h"
 #include "io/cgroup.h"
 #include "io/config.h"
+#include "io/door.h"
 #include "io/input.h"
 #include "io/launch_watch.h"
-#include "io/listener.h"
 #include "io/notify.h"
 
 struct channel;
 struct creator;
 struct peer;
-
-/* A listening socket and its watcher. */
-struct door {
-	struct server *server;
-	struct listener listener;
-	ev_io watcher;
-};
 
 TAILQ_HEAD(peer_list, peer);
 TAILQ_HEAD(channel_list, channel);
@@ -60,10 +53,10 @@ struct server {
 
 	struct door doors[LISTENER_PASSED_MAX];
 	size_t door_count;
-	ev_timer open_timer;
-	bool open;    /* connections are accepted */
-	bool ready;   /* every pool has settled */
-	bool starved; /* they are not, for want of descriptors */
+	ev_timer open_timer; /* when it is not waited for pools any longer */
+	bool ready;          /* every pool has settled */
+	bool open;           /* connections are accepted */
+	bool starved;        /* they are not, for want of descriptors */
 
 	struct peer_list peers;
 	struct peer_list dirty_peers;
@@ -119,6 +112,3 @@ void server_busy(struct server *server, uint64_t bytes);
 
 /* Now; server->now_us is when the turn began. */
 uint64_t server_clock_us(void);
-
-/* A descriptor was closed: there may be room for a connection again. */
-void server_descriptor_freed(struct server *server);
