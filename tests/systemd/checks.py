@@ -414,6 +414,26 @@ def a_configuration_that_is_wrong_is_told_and_tried_again():
 
 
 @check
+def the_configuration_can_be_checked_and_printed_before():
+    ok = (0, f"{CONFIG}: ok, 2 pools\n")
+    assert status_of("procpoold", "--system", "--check-config") == ok
+    printed = run("procpoold", "--system", "--print-config")
+    assert len(re.findall(r'^\tuser = "procpool-worker" +# default$', printed, re.M)) == 2
+    assert re.search(r'^\tcall = \{"@procpool"\} +# default$', printed, re.M)
+    CONFIG.chmod(0o600)
+    status, said = status_of("procpoold", "--system", "--check-config")
+    assert status == 0 and "the user procpool, as whom the service runs, may not read it" in said
+    run("sh", "-c", said.splitlines()[0].partition("not read it: ")[2])
+    assert status_of("procpoold", "--system", "--check-config") == ok
+    CONFIG.chmod(0o644)
+    example = pathlib.Path("/usr/share/doc/procpool/procpoold.conf.example").read_text()
+    whole = pathlib.Path("/run/whole.conf")
+    whole.write_text(re.sub(r"^#(?=\S|\t+[\w}])", "", example, flags=re.M))
+    said = run("procpoold", "--system", "--config", str(whole), "--check-config")
+    assert said == f"{whole}: ok, 3 pools\n", said
+
+
+@check
 def the_journal_can_be_searched_by_fields():
     uid = ids("caller")[0]
     run("ppctl", "apply", "demo.crash", "11", user="caller", ok=False)
