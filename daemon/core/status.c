@@ -88,23 +88,40 @@ static void append_said(char text[STATUS_SIZE], const char *said, size_t size)
 	append(text, "%.*s", (int)used, part);
 }
 
+/*
+ * Why a pool fails. What an exception says may be of what only callers are to know, such as where
+ * an initializer connects and how: of one, its type alone is for everybody.
+ */
+static void append_reason(char text[STATUS_SIZE], const struct pool *pool)
+{
+	struct procpool_value error = span_value(pool->failure.value);
+	const char *name = pool->spec->name;
+	struct slice said;
+	if (slice_of(procpool_value_get(error, "type"), &said)) {
+		append(text, ": ");
+		append_said(text, said.data, said.size);
+		append(text, " (see ppctl pools)");
+	} else if (slice_of(procpool_value_get(error, "message"), &said)) {
+		size_t known = strlen("pool : ") + strlen(name);
+		bool repeats = said.size > known && memcmp(said.data, "pool ", 5) == 0 &&
+			       memcmp(said.data + 5, name, strlen(name)) == 0;
+		append(text, ": ");
+		append_said(text, repeats ? said.data + known : said.data,
+			    repeats ? said.size - known : said.size);
+	}
+}
+
 /* The first pool that fails and why, and how many others do. */
 static void append_failing(char text[STATUS_SIZE], const struct core *core, unsigned failing)
 {
 	const struct pool *pool;
-	const char *message;
-	size_t size;
 	if (failing == 0)
 		return;
 	TAILQ_FOREACH (pool, &core->pools, in_core)
 		if (is_failing(pool))
 			break;
 	append(text, "; pool %s fails", pool->spec->name);
-	if (procpool_value_string(procpool_value_get(span_value(pool->failure.value), "message"),
-				  &message, &size)) {
-		append(text, ": ");
-		append_said(text, message, size);
-	}
+	append_reason(text, pool);
 	if (failing > 1)
 		append(text, "; %u other%s", failing - 1,
 		       failing > 2 ? "s fail, too" : " fails, too");

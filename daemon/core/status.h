@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the daemon is, in a line for people: what `systemctl status` shows. It names configured pools
- * only, because everybody on the machine may read it, and is one line whatever runtimes have said,
- * because each further line would be an order to the service manager.
+ * How the daemon is, in a line for people: what `systemctl status` shows. Everybody on the machine
+ * may read it, so that it names configured pools only, and no words of exceptions. It is one line
+ * whatever runtimes have said, because each further line would be an order to the service manager.
  */
 #pragma once
 

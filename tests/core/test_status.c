@@ -88,6 +88,23 @@ static void test_a_pool_that_fails_is_named_with_the_reason(void **state)
 	world_destroy(world);
 }
 
+static void test_of_an_exception_only_its_type_is_told(void **state)
+{
+	(void)state;
+	struct world *world = world_create(NULL);
+	add_failing(world, "p", "pool p: its runtime exited");
+	assert_non_null(strstr(service(world), "; pool p fails: its runtime exited"));
+	struct pool *pool = TAILQ_FIRST(&world->core.pools);
+	struct error_builder b;
+	error_builder_begin(&b, ERR_INITIALIZER_FAILED, "the password hunter2 is wrong");
+	error_builder_add_string(&b, "type", "ValueError");
+	outcome_fini(&pool->failure);
+	pool->failure = error_builder_end(&b);
+	assert_non_null(strstr(service(world), "; pool p fails: ValueError (see ppctl pools)"));
+	assert_null(strstr(service(world), "hunter2"));
+	world_destroy(world);
+}
+
 static void test_what_a_runtime_says_stays_on_the_line(void **state)
 {
 	(void)state;
@@ -168,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_configured_is_told),
 		cmocka_unit_test(test_what_runs_and_waits_is_counted),
 		cmocka_unit_test(test_a_pool_that_fails_is_named_with_the_reason),
+		cmocka_unit_test(test_of_an_exception_only_its_type_is_told),
 		cmocka_unit_test(test_what_a_runtime_says_stays_on_the_line),
 		cmocka_unit_test(test_a_long_reason_is_cut_between_characters),
 		cmocka_unit_test(test_the_start_names_what_is_waited_for),
