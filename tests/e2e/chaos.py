@@ -41,6 +41,15 @@ MEMORY_GROWTH_KIB = 3072
 # The sanitizers' runtime takes SIGSEGV for a mistake of the worker's.
 CRASH = signal.SIGABRT if procpoold.BUILD and procpoold.sanitized() else signal.SIGSEGV
 
+LIMITS = {"retained_seconds": RETAINED_SECONDS}
+
+
+def pools(version, max_tasks):
+    """The configuration: of each version the processes are others, and are replaced after so many tasks."""
+    return {"default": {"modules": ["demo", procpoold.PROBE], "stop_seconds": STOP_SECONDS,
+                        "environment": [f"VERSION={version}"], "max_tasks": max_tasks}}  # fmt: skip
+
+
 LOST = {"worker-lost"}  # what may become of any task while workers are killed
 NEVER = object()  # expected of what cannot return
 
@@ -362,7 +371,7 @@ class Collector(Thread):
 
 
 class Vandal(multiprocessing.Process):
-    """Kills and stops workers, now and then a spawner; has the pool recycled, paused and scaled. A process,
+    """Kills and stops workers, now and then a spawner; has the pool recycled, configured, paused and scaled. A process,
     because a thread would wait for the customers' interpreter lock between two kills."""
 
     def __init__(self, chaos):
@@ -429,10 +438,13 @@ class Vandal(multiprocessing.Process):
             self.done["spawners"] += 1
 
     def order(self, client):
-        name = self.rng.choice(("recycle", "pause", "scale"))
+        name = self.rng.choice(("recycle", "reload", "pause", "scale"))
         self.done[name] += 1
         if name == "recycle":
             client.request("recycle", "default")  # how it ends is another test's question
+        elif name == "reload":
+            self.chaos.daemon.configure(pools(self.rng.randrange(1, 5), self.rng.randrange(1000, 5000)), LIMITS)
+            client.request("reload")
         elif name == "pause":
             client.call("pause", "default")
             self.over.wait(0.05)
@@ -447,8 +459,7 @@ class Chaos:
         self.seconds, self.seed, self.directory, self.plain = seconds, seed, pathlib.Path(directory), build_is_plain
         self.over = threading.Event()
         self.daemon = procpoold.Daemon(
-            workers=WORKERS, log_level="error", limits={"retained_seconds": RETAINED_SECONDS},
-            pools={"default": {"modules": ["demo", procpoold.PROBE], "stop_seconds": STOP_SECONDS}}).await_ready()
+            workers=WORKERS, log_level="error", limits=LIMITS, pools=pools(0, 1000000)).await_ready()
 
     def round(self, seconds):
         """Customers and a vandal for so long. Returns all operations."""
