@@ -375,6 +375,9 @@ uint32_t core_take_back(struct core *core, struct worker *worker, struct chunk *
 	fair_queue_charge(job->flow, -(int64_t)worker_cut(worker, chunk, begun));
 	pool->running -= count - begun;
 	core->stats.tasks_begun -= count - begun;
+	if (chunk->attempt == 1) /* as it was counted when it was sent (scheduler.c) */
+		histogram_remove(&core->stats.waiting, chunk->sent_us - job->submitted_us,
+				 count - begun);
 	if (unanswered == 0) {
 		worker_forget(worker, chunk);
 		settle_worker(worker, now_us);

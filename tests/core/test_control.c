@@ -117,6 +117,24 @@ static void test_pausing_takes_back_what_has_not_begun(void **state)
 	end(&f);
 }
 
+static void test_what_was_taken_back_has_waited_once(void **state)
+{
+	(void)state;
+	struct fixture f = begin(1, FAKE_FORK_PAGE);
+	const struct histogram *waiting = &f.world->core.stats.waiting;
+	apply(&f, 5);
+	assert_true(waiting->count > 0);
+	world_advance(f.world, SECOND);
+	pause_pool(&f);
+	assert_int_equal(waiting->count, 0);
+	assert_int_equal(waiting->sum_us, 0);
+	resume_pool(&f);
+	world_work(f.world);
+	assert_int_equal(waiting->count, 5);
+	assert_true(waiting->sum_us >= 5 * SECOND);
+	end(&f);
+}
+
 static void test_a_paused_pool_does_not_grow(void **state)
 {
 	(void)state;
@@ -317,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_paused_pool_takes_jobs_and_begins_none),
 		cmocka_unit_test(test_pausing_takes_back_what_has_not_begun),
+		cmocka_unit_test(test_what_was_taken_back_has_waited_once),
 		cmocka_unit_test(test_a_paused_pool_does_not_grow),
 		cmocka_unit_test(test_a_drain_is_done_when_nothing_waits_or_runs),
 		cmocka_unit_test(test_a_drain_waits_for_so_long_and_goes_on),
