@@ -179,6 +179,7 @@ void config_check(const struct config *config, const struct config_source *sourc
 		check_pool(&(struct subject){config, config->pools[i], warnings});
 	if (source->is_system)
 		check_system(config, source, warnings);
+	config_errors_finish(warnings);
 }
 
 void config_warn(const struct config *config, const struct config_source *source)

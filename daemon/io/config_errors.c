@@ -28,10 +28,30 @@ static void print_place(FILE *stream, const char *path, unsigned line)
 		fprintf(stream, "%s: ", path);
 }
 
+/* Takes the line over; NULL, or without memory: nothing changes. */
+static void append(struct config_errors *errors, char *complaint)
+{
+	char *all;
+	if (complaint && asprintf(&all, "%s%s%s", errors->text ? errors->text : "",
+				  errors->text ? "\n" : "", complaint) >= 0) {
+		free(errors->text);
+		errors->text = all;
+	}
+	free(complaint);
+}
+
+void config_errors_finish(struct config_errors *errors)
+{
+	char *rest;
+	if (errors->count > CONFIG_ERRORS_MAX &&
+	    asprintf(&rest, "and %u more", errors->count - CONFIG_ERRORS_MAX) >= 0)
+		append(errors, rest);
+}
+
 void config_errors_add(struct config_errors *errors, const char *path, unsigned line,
 		       const char *format, ...)
 {
-	char *all = NULL, *complaint = NULL;
+	char *complaint = NULL;
 	size_t size;
 	va_list args;
 	if (errors->count++ >= CONFIG_ERRORS_MAX)
@@ -46,11 +66,8 @@ void config_errors_add(struct config_errors *errors, const char *path, unsigned 
 	va_end(args);
 	if (fclose(stream) == 0) {
 		make_printable(complaint);
-		if (asprintf(&all, "%s%s%s", errors->text ? errors->text : "",
-			     errors->text ? "\n" : "", complaint) >= 0) {
-			free(errors->text);
-			errors->text = all;
-		}
+		append(errors, complaint);
+	} else {
+		free(complaint);
 	}
-	free(complaint);
 }

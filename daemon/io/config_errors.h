@@ -16,6 +16,9 @@ struct config_errors {
 
 void config_errors_fini(struct config_errors *errors);
 
+/* Of more than CONFIG_ERRORS_MAX the rest is counted only: adds a line on these. */
+void config_errors_finish(struct config_errors *errors);
+
 /* path NULL: no place; line 0: no line of it. */
 __attribute__((format(printf, 4, 5))) void config_errors_add(struct config_errors *errors,
 							     const char *path, unsigned line,

@@ -258,6 +258,7 @@ int config_read(const struct config_source *source, struct config *ret, char **r
 		config_fini(&config);
 	else
 		*ret = config;
+	config_errors_finish(&errors);
 	*ret_error = errors.text;
 	return r;
 }

@@ -334,11 +334,19 @@ static int take_token(struct scanner *s)
 	return strchr(NOT_IN_WORDS, *s->at) ? take_sign(s) : take_bare_word(s);
 }
 
+/* Some editors begin a file with a sign that nobody sees. */
+static void blank_mark(char *bytes)
+{
+	if (strncmp(bytes, "\xef\xbb\xbf", 3) == 0)
+		memset(bytes, ' ', 3);
+}
+
 static int scan(struct config_text *text, struct config_errors *errors)
 {
 	struct scanner s = {
 		.text = text, .errors = errors, .at = text->bytes, .line = 1, .pool = -1};
 	int r = 0;
+	blank_mark(text->bytes);
 	while (r == 0 && *s.at)
 		r = take_token(&s);
 	if (r == 0 && s.in_list)

@@ -162,6 +162,18 @@ static void test_what_is_wrong_in_one_file_hides_nothing_in_another(void **state
 	assert_int_equal(f->error[strlen(f->error) - 1], 'l');
 }
 
+static void test_of_many_complaints_some_are_counted_only(void **state)
+{
+	struct fixture *f = *state;
+	char text[1024] = "";
+	for (int i = 0; i < 30; i++)
+		sprintf(text + strlen(text), "pool p%d {\n}\n", i);
+	write_file(f, "procpoold.conf", text);
+	refuse(f, -EINVAL, "procpoold.conf", ":39: the pool 'p19' has nothing to serve");
+	assert_null(strstr(f->error, "'p20'"));
+	assert_string_equal(strrchr(f->error, '\n'), "\nand 10 more");
+}
+
 static void test_what_cannot_be_read_is_refused_and_not_waited_for(void **state)
 {
 	struct fixture *f = *state;
@@ -250,6 +262,7 @@ int main(void)
 		TEST(test_only_names_with_conf_at_the_end_are_read),
 		TEST(test_a_pool_is_in_one_file_only),
 		TEST(test_what_is_wrong_in_one_file_hides_nothing_in_another),
+		TEST(test_of_many_complaints_some_are_counted_only),
 		TEST(test_what_cannot_be_read_is_refused_and_not_waited_for),
 		TEST(test_what_may_not_be_read_is_refused),
 		TEST(test_a_file_that_is_named_is_read_alone),

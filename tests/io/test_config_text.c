@@ -97,6 +97,17 @@ static void test_signs_without_quotes_are_not_passed_over(void **state)
 	refuse(f, "\n/**/ * \n", 2, "* must stand in quotes");
 }
 
+static void test_files_of_other_systems_are_read(void **state)
+{
+	struct fixture *f = *state;
+	load(f,
+	     "\xef\xbb\xbfworkers = 3\r\n# a comment\r\npool x {\r\n modules = {a,\r\nb}\r\n}\r\n");
+	assert_int_equal(f->config.workers, 3);
+	assert_string_equal(f->config.pools[0]->modules[1], "b");
+	config_fini(&f->config);
+	refuse(f, "workers = 3\r\n\r\nworker = 3\r\n", 3, "did you mean workers?");
+}
+
 static void test_names_are_no_paths(void **state)
 {
 	struct fixture *f = *state;
@@ -217,6 +228,7 @@ int main(void)
 		TEST(test_what_cannot_be_parsed_is_refused_with_its_line),
 		TEST(test_what_does_not_end_is_refused_where_it_begins),
 		TEST(test_signs_without_quotes_are_not_passed_over),
+		TEST(test_files_of_other_systems_are_read),
 		TEST(test_names_are_no_paths),
 		TEST(test_comments_may_stand_anywhere),
 		TEST(test_strings_may_hold_anything_that_is_escaped),
