@@ -213,6 +213,15 @@ def test_marks_and_colours_are_for_terminals_that_have_them(ppctl):
     assert "\033" not in text(ppctl) and "✓" not in text(ppctl)
 
 
+def test_a_library_of_another_version_is_told_with_its_file(ppctl):
+    ppctl.env |= {"LD_PRELOAD": f"{procpoold.BUILD}/tests/e2e/version_shim.so", "LD_LIBRARY_PATH": "/opt/old",
+                  "ASAN_OPTIONS": "verify_asan_link_order=0"}  # fmt: skip
+    status, facts, found = examine(ppctl)
+    assert status == 1 and set(found) == {"library-version"} and facts["versions"]["library"] == "9.9"
+    assert "version_shim.so" in found["library-version"]["message"]
+    assert "LD_LIBRARY_PATH" in found["library-version"]["advice"]
+
+
 def test_it_looks_at_no_private_daemon(ppctl):
     status, why = ppctl.failure("--private", "doctor")
     assert status == 2 and "--private" in why
