@@ -97,6 +97,26 @@ static void print_changes(struct text *out, struct procpool_value done)
 		text_add_string(out, "no pool has changed\n");
 }
 
+/* The error tells of the first pool that failed. */
+static void tell_of_others(struct procpool_value failed)
+{
+	struct procpool_iter it = procpool_iter(failed);
+	struct procpool_value each;
+	procpool_iter_next(&it, &each);
+	while (procpool_iter_next(&it, &each)) {
+		struct procpool_outcome outcome = PROCPOOL_OUTCOME_INIT;
+		struct text name = {0};
+		const void *data;
+		size_t size;
+		if (procpool_value_bytes(procpool_value_get(each, "pool"), &data, &size))
+			print_name(&name, data, size);
+		outcome.code = PROCPOOL_ERR_INITIALIZER_FAILED;
+		outcome.error = procpool_value_get(each, "error");
+		error_report(text_cstring(&name), &outcome, false);
+		text_fini(&name);
+	}
+}
+
 /* Where a pool fails, all the rest is in force, and said, too. */
 enum exit_status command_reload(struct session *session)
 {
@@ -115,6 +135,8 @@ enum exit_status command_reload(struct session *session)
 		print_changes(&session->output.pending, done);
 	if (failed)
 		status = error_report(NULL, &outcome, session->args->json);
+	if (failed && !session->args->json)
+		tell_of_others(procpool_value_get(outcome.error, "failed"));
 	procpool_outcome_fini(&outcome);
 	return status;
 }

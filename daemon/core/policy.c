@@ -238,7 +238,8 @@ void policy_change(struct pool *pool, const struct pool_spec *before, uint64_t n
 {
 	const struct pool_spec *spec = pool->spec;
 	bool same = same_counts(spec, before);
-	limit_again(pool, now_us);
+	if (spec->max_tasks != before->max_tasks || spec->max_rss_bytes != before->max_rss_bytes)
+		limit_again(pool, now_us);
 	if (!same || pool->target > pool->max + spec->extra_workers)
 		policy_scale(pool, same ? pool->min : spec->workers_min,
 			     same ? pool->max : spec->workers_max, now_us);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The life of a pool: open until it is closed (it finishes what it was given), terminated (it does
- * not) or the daemon ends. Configured pools last as long as the daemon; a pool that a session
- * opened goes with the session at the latest.
+ * not) or the daemon ends. Configured pools last until they are not configured any more
+ * (update.h), a pool that a session opened goes with the session at the latest.
  *
  * The state changes only in pool_step(), by a table of state and event. A pool that has ended is
  * not among the core's any more: nobody finds it by name, and its flows, subscriptions and waits

@@ -146,8 +146,8 @@ static struct pool *find_opened(struct core *core, const struct session *session
 	if (pool)
 		*ret_error = error_outcome(
 			ERR_DENIED,
-			"pool %s is configured, and ends with the daemon: drain waits until it "
-			"has nothing to do",
+			"pool %s is configured, and ends when it is not any more: drain waits "
+			"until it has nothing to do",
 			pool->spec->name);
 	else if (!*ret_gone)
 		*ret_error = error_no_such_pool(name);

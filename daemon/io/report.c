@@ -79,7 +79,7 @@ static void add_how_it_ended(struct sentence *sentence, const struct worker *wor
 	bool killed = worker->killed && end->signal == SIGKILL;
 	if (used > 0)
 		add(sentence, " was killed: it used %.1f MiB of memory, and may use %.1f MiB",
-		    mebibytes(used), mebibytes(worker->pool->spec->memory_bytes));
+		    mebibytes(used), mebibytes(worker->runtime->spec->memory_bytes));
 	else if (killed)
 		add(sentence, " was killed");
 	else if (end->signal)

@@ -224,6 +224,9 @@ def test_ppctl_waits_and_tells_what_came_of_it(pools):
     done = ppctl.run("reload")
     assert (done.returncode, done.stdout) == (4, b"changed: p\nremoved: new\n")
     assert b"ppctl: pool p keeps its old code: " in done.stderr
+    server.configure({"p": PROBED | {"modules": ["no_such_module"]}, "q": PROBED | {"modules": ["nor_this_one"]}})
+    first, second = [line for line in ppctl.run("reload").stderr.decode().splitlines() if line.startswith("ppctl: ")]
+    assert "pool p keeps" in first and "q: " in second and "nor_this_one" in second
 
 
 def test_only_who_administers_the_daemon_reloads_it(as_root, daemon):
