@@ -50,7 +50,7 @@ struct waiting {
 };
 
 struct launch {
-	int fd;
+	int fd;    /* -1: it was closed */
 	pid_t pid; /* a child of this process; 0: it was waited for */
 	uint64_t last_id;
 	struct launched *living;
@@ -126,6 +126,10 @@ static void free_all_waiting(struct launch *launch)
 int launch_wait(struct launch *launch)
 {
 	int status = 0;
+	/* It may be another build's, which does not end before this does. */
+	if (launch->fd >= 0)
+		close(launch->fd);
+	launch->fd = -1;
 	while (launch->pid > 0 && waitpid(launch->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	launch->pid = 0;
@@ -137,7 +141,6 @@ void launch_close(struct launch *launch)
 	struct launched *launched, *next;
 	if (!launch)
 		return;
-	close(launch->fd);
 	launch_wait(launch);
 	HASH_ITER (hh, launch->living, launched, next)
 		free_launched(launched);

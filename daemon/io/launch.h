@@ -36,7 +36,7 @@ int launch_open(struct launch **ret, char **ret_error);
 /* Ends the launcher, and with it what it has started. NULL is none. */
 void launch_close(struct launch *launch);
 
-/* Once it is gone: how it ended, as wait(2) has it. */
+/* Once it is gone, and fd is not watched any more: how it ended, as wait(2) has it. */
 int launch_wait(struct launch *launch);
 
 int launch_fd(const struct launch *launch);
