@@ -12,7 +12,7 @@
  *  - a message of another size, with other descriptors or an impossible content ends it, and with
  *    it the daemon;
  *  - what it starts runs as a member of the group procpool-worker, never as root or the daemon's
- *    user, and in none of their groups, with no capability and no way to any: whoever takes over
+ *    user, nor in the group of either, with no capability and no way to any: whoever takes over
  *    the daemon becomes no one whom the administrator has not put into that group;
  *  - what it executes is procpool-exec, which lies beside it, and not before all rights are gone.
  *    What the process will be is read there (launched.c), as that user;
@@ -133,6 +133,13 @@ static int change_user(uid_t uid, gid_t gid, const gid_t *groups, int group_coun
 	return 0;
 }
 
+/* Keys that this process was given are not its successor's. Where the system has none, or no room
+ * for another keyring, they stay: it is no reason to do without the process. */
+static void leave_keys(void)
+{
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+}
+
 /* ---- the process that is started ---- */
 
 static void reset_signals(void)
@@ -161,6 +168,7 @@ static int become_user(const struct identity *identity, pid_t launcher)
 	/* Until it executes, others of this user are not to look into it. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
+	leave_keys();
 	r = keep_rights(NO_RIGHTS);
 	if (r < 0)
 		return r;
@@ -562,8 +570,7 @@ static void leave_root(void)
 	r = change_user(daemon.uid, daemon.gid, daemon.groups, daemon.group_count);
 	if (r < 0)
 		fail("cannot become the user " LAUNCH_DAEMON_USER, strerror(-r));
-	/* Root's keys stay behind; where there are none, so much the better. */
-	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	leave_keys();
 	putenv(daemon.home);
 	putenv(daemon.user);
 	putenv(daemon.logname);

@@ -212,6 +212,10 @@ def test_root_leaves_no_keys_to_it(launch):
     launcher = launch(wrapper=join)
     assert "roots" in subprocess.run([*join, "/bin/cat", "/proc/keys"], capture_output=True, text=True, check=True).stdout
     assert "roots" not in run(launcher, "cat /proc/keys")
+    # Nor have processes keys in common, which may be different users': KEYCTL_GET_KEYRING_ID of the session.
+    own = f"{PYTHON} -c 'import ctypes; print(ctypes.CDLL(None).syscall({keyctl}, 0, -3, 0))'"
+    first, second = (int(run(launcher, own)) for _ in range(2))
+    assert first > 0 and second > 0 and first != second
 
 
 def test_how_it_ended_is_told(launcher):
