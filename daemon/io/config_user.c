@@ -11,10 +11,9 @@
 #include "io/config_errors.h"
 #include "io/config_place.h"
 
-#define SYSTEM_USER "procpool" /* of the daemon */
-#define WORKER_USER                                                                                \
-	"procpool-worker" /* of pools that name none; its group names who else may be              \
-			   */
+/* The daemon's; and that of pools which name none, whose group names who else may be one. */
+#define SYSTEM_USER "procpool"
+#define WORKER_USER "procpool-worker"
 
 /* A pool whose user is looked at. */
 struct candidate {
