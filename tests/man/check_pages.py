@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fails where a manual page does not name what there is: every command and option of ppctl and procpoold, every method
-and error, every key of the configuration, everything that a public header declares.
+"""Fails where a manual page does not name what there is: every command and option of ppctl and procpoold, what doctor
+finds, every method and error, everything that a public header declares.
 
 Usage: check_pages.py SOURCE_ROOT PPCTL PROCPOOLD PAGE...
 """
@@ -52,6 +52,12 @@ def errors(root):
     return set(re.findall(r'X\(ERR_\w+, "([^"]+)"', (root / "proto/error.h").read_text()))
 
 
+def findings(root):
+    """The codes of what `ppctl doctor` finds."""
+    text = "".join(path.read_text() for path in (root / "client/ppctl").glob("doctor*.c"))
+    return set(re.findall(r'report_(?:problem|denied)\([^,;]*,\s*"([a-z-]+)"', text))
+
+
 def declared(header):
     """Functions, types, enumerators and macros of a public header."""
     text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.DOTALL)
@@ -75,6 +81,7 @@ def main():
     headers = {"libprocpool.3": "client/include/procpool.h", "procpool-value.3": "proto/include/procpool/value.h",
                "procpool-module.3": "daemon/runtime/include/procpool/module.h"}
     found = missing(pages["ppctl.1"], ppctl(sys.argv[2]), "ppctl --help")
+    found += missing(pages["ppctl.1"], findings(root), "ppctl doctor")
     found += missing(pages["procpoold.8"], options(said(sys.argv[3], "--help")), "procpoold --help")
     found += missing(pages["procpool-protocol.7"], methods(root), "methods")
     found += missing(pages["procpool-protocol.7"], errors(root), "errors")
