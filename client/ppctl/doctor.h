@@ -44,6 +44,9 @@ void doctor_rights(struct doctor *doctor);
 /* Appends the text and "call, observe", or "nothing"; and nothing at all where the daemon, an older
  * one, does not tell. */
 void doctor_add_rights(struct text *out, const char *before, struct procpool_value rights);
+/* Whether it is worth asking for what needs that right, in some pool at least: the daemon logs what
+ * it refuses. An older one does not tell, and refuses nothing. */
+bool doctor_may_observe(const struct doctor *doctor);
 /* doctor_versions.c */
 void doctor_versions(struct doctor *doctor);
 /* doctor_daemon.c: what the daemon allows, and how its pools are. */

@@ -229,15 +229,25 @@ static void report_pool(struct doctor *doctor, struct procpool_value row, double
 	text_fini(&text);
 }
 
-/* Seconds since the daemon started; 0 where it does not tell. */
+/* Seconds since the daemon started; 0 where it does not tell, or not this user. */
 static double ask_uptime(struct doctor *doctor)
 {
 	struct procpool_outcome outcome = PROCPOOL_OUTCOME_INIT;
 	double uptime = 0;
-	if (doctor_ask(doctor, "stats", &outcome))
+	if (doctor_may_observe(doctor) && doctor_ask(doctor, "stats", &outcome))
 		procpool_value_double(procpool_value_get(outcome.value, "uptime"), &uptime);
 	procpool_outcome_fini(&outcome);
 	return uptime;
+}
+
+/* Root and the daemon's own user see all that there are. */
+static void report_no_pool(struct doctor *doctor)
+{
+	uid_t uid = doctor->user.uid;
+	report_line(&doctor->report, REPORT_NOTE, "%s",
+		    uid == 0 || uid == doctor->place->uid
+			    ? "none is configured: see procpoold.conf(5)"
+			    : "none that you may see: nothing can be called here");
 }
 
 void doctor_pools(struct doctor *doctor)
@@ -264,7 +274,6 @@ void doctor_pools(struct doctor *doctor)
 	while (procpool_iter_next(&it, &row))
 		report_pool(doctor, row, uptime);
 	if (procpool_value_count(outcome.value) == 0)
-		report_line(&doctor->report, REPORT_NOTE,
-			    "none that you may see: nothing can be called here");
+		report_no_pool(doctor);
 	procpool_outcome_fini(&outcome);
 }

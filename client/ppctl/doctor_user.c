@@ -46,14 +46,25 @@ void doctor_add_rights(struct text *out, const char *before, struct procpool_val
 		text_add_string(out, "nothing");
 }
 
-static bool may_call(struct procpool_value rights)
+static bool has_right(struct procpool_value rights, const char *name)
 {
 	struct procpool_iter it = procpool_iter(rights);
 	struct procpool_value right;
 	while (procpool_iter_next(&it, &right))
-		if (procpool_value_is(right, "call"))
+		if (procpool_value_is(right, name))
 			return true;
 	return false;
+}
+
+static struct procpool_value rights_of(const struct doctor *doctor)
+{
+	return procpool_value_get(procpool_hello(doctor->session->pp), "rights");
+}
+
+bool doctor_may_observe(const struct doctor *doctor)
+{
+	struct procpool_value rights = rights_of(doctor);
+	return procpool_value_type(rights) != PROCPOOL_ARRAY || has_right(rights, "observe");
 }
 
 /* What to do for the right to call. */
@@ -94,7 +105,7 @@ void doctor_rights(struct doctor *doctor)
 		report_section(&doctor->report, "Rights");
 		report_denied(doctor, "denied", "the daemon serves others: you have no right here");
 	} else if (doctor->connected) {
-		rights = procpool_value_get(procpool_hello(doctor->session->pp), "rights");
+		rights = rights_of(doctor);
 	}
 	if (procpool_value_type(rights) != PROCPOOL_ARRAY) {
 		procpool_write_nil(&doctor->facts);
@@ -105,7 +116,7 @@ void doctor_rights(struct doctor *doctor)
 	report_section(&doctor->report, "Rights");
 	doctor_add_rights(&line, "in some pool at least you may: ", rights);
 	report_line(&doctor->report, REPORT_OK, "%s", text_cstring(&line));
-	if (!may_call(rights))
+	if (!has_right(rights, "call"))
 		report_denied(doctor, "no-right-to-call", "you may call in no pool");
 	text_fini(&line);
 }

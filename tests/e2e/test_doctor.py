@@ -166,6 +166,7 @@ def as_user(as_root, daemon):
             shutil.copy(file, public)
         command, env = [public / "ppctl", "doctor", "--json"], ppctl.env | {"LD_LIBRARY_PATH": str(public)}
         done = subprocess.run(command, env=env, stdout=subprocess.PIPE, user=uid, extra_groups=[], cwd="/")
+        run.log = ppctl.daemon.stderr()
         return json.loads(done.stdout)
     return run
 
@@ -188,6 +189,18 @@ def test_the_rights_of_a_user_are_told_with_whom_to_ask(as_user):
     facts = as_user(64002, **options)
     assert [each["code"] for each in facts["findings"]] == ["denied"] and facts["pools"] is None
     assert "ask the administrator" in facts["findings"][0]["advice"]
+
+
+def test_only_what_one_may_know_is_asked_for(as_user):
+    config = 'pool "open" { modules = {demo} access { call = {"64001"} } }\n'
+    facts = as_user(64001, mode=0o666, access={"call": []}, config=config)
+    assert facts["ok"] and facts["rights"] == ["call"] and [pool["name"] for pool in facts["pools"]] == ["open"]
+    assert "is refused" not in as_user.log
+
+
+def test_where_no_pool_is_configured_it_says_so(daemon):
+    shown = text(Ppctl(daemon(args=["--no-demo"])))
+    assert "none is configured" in shown and "All is well." in shown
 
 
 def on_terminal(ppctl, **env):
