@@ -31,8 +31,9 @@ enum {
 	DUE_STATUS = 1 << 3,
 	DUE_EXTEND = 1 << 4,
 	DUE_ALIVE = 1 << 5,
-	/* What the manager waits for. */
-	DUE_ESSENTIAL = DUE_READY | DUE_RELOADING | DUE_STOPPING,
+	DUE_PHASE = DUE_READY | DUE_RELOADING | DUE_STOPPING,
+	/* What the manager waits for: a sign of life that is lost leaves no time for the next. */
+	DUE_ESSENTIAL = DUE_PHASE | DUE_ALIVE,
 };
 
 /* ---- telling ---- */
@@ -175,7 +176,7 @@ static void enter(struct notify *notify, enum notify_phase phase, unsigned due)
 		return;
 	notify->phase = phase;
 	/* What was not told of an earlier phase is of no interest now. */
-	notify->due = (notify->due & ~(unsigned)DUE_ESSENTIAL) | due;
+	notify->due = (notify->due & ~(unsigned)DUE_PHASE) | due;
 	look(notify);
 	if (needs_time(notify) && !ev_is_active(&notify->extend_timer))
 		ev_timer_again(notify->loop, &notify->extend_timer);

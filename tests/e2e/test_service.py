@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from procpoold import BUILD, PROBE
+from procpoold import BUILD, PROBE, eventually
 from service_manager import Service
 
 
@@ -162,6 +162,14 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_must_be(service):
         place = server.hear("WATCHDOG", timeout=5, after=place) + 1
     moments = [moment for moment, _ in server.all("WATCHDOG")]
     assert 0.4 < (moments[-1] - moments[0]) / (len(moments) - 1) < 0.8, moments
+
+
+def test_a_sign_of_life_that_finds_no_room_follows_as_soon_as_there_is_some(service):
+    daemon = service(deaf=True, watchdog_seconds=1)
+    client = daemon.connect()
+    eventually(lambda: client.call("stats")["uptime"] > 0.75)  # it was due at 0.5, and will be at 1
+    told = daemon.hear("READY")
+    assert "WATCHDOG" in daemon.told[told][1]
 
 
 def test_another_process_is_left_to_feed_its_own_watchdog(service):
