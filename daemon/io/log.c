@@ -207,6 +207,18 @@ static bool deliver(enum log_level level, const struct log_fields *fields, const
 	return false;
 }
 
+/* Of what source_of() names. */
+static struct log_fields fields_of(const struct log_source *source)
+{
+	struct log_fields fields = {0};
+	unsigned uid;
+	if (strncmp(source->name, "pool ", 5) == 0)
+		fields.pool = source->name + 5;
+	else if (sscanf(source->name, "user %u", &uid) == 1)
+		fields = (struct log_fields){.has_uid = true, .uid = uid};
+	return fields;
+}
+
 static void tell_dropped(uint64_t now_us)
 {
 	struct log_source source;
@@ -216,7 +228,8 @@ static void tell_dropped(uint64_t now_us)
 			 "%s: %llu lines were not logged: too many in %llu seconds", source.name,
 			 (unsigned long long)source.dropped,
 			 (unsigned long long)(LOG_PERIOD_US / 1000000));
-		if (!deliver(LOG_LEVEL_WARNING, NULL, text, now_us))
+		struct log_fields fields = fields_of(&source);
+		if (!deliver(LOG_LEVEL_WARNING, &fields, text, now_us))
 			state.lost++;
 	}
 }

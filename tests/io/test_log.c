@@ -333,6 +333,30 @@ static void test_a_flood_of_one_pool_leaves_room_for_others(void **state)
 	assert_true(log_due_us() < UINT64_MAX);
 }
 
+/* Also at the end, and found with all that is the pool's. */
+static void test_what_was_dropped_is_told_with_whose_it_was(void **state)
+{
+	struct fixture *f = *state;
+	be_journal(f);
+	start_journal(f);
+	for (unsigned i = 0; i < LOG_LINES_SOURCE / 2 + 3; i++) {
+		log_event(LOG_LEVEL_INFO, &(struct log_fields){.pool = "a"}, "flood");
+		log_event(LOG_LEVEL_INFO, &(struct log_fields){.has_uid = true, .uid = 7}, "flood");
+		received(f);
+		received(f);
+	}
+	log_fini();
+	assert_string_equal(received(f),
+			    "PRIORITY=4\nSYSLOG_IDENTIFIER=procpoold\n"
+			    "MESSAGE=pool a: 3 lines were not logged: too many in 10 seconds\n"
+			    "PROCPOOL_POOL=a\n");
+	assert_string_equal(received(f),
+			    "PRIORITY=4\nSYSLOG_IDENTIFIER=procpoold\n"
+			    "MESSAGE=user 7: 3 lines were not logged: too many in 10 seconds\n"
+			    "PROCPOOL_UID=7\n");
+	assert_string_equal(received(f), "");
+}
+
 static void test_what_workers_say_is_never_graver_than_information(void **state)
 {
 	struct fixture *f = *state;
@@ -429,6 +453,7 @@ int main(void)
 		TEST(test_standard_error_that_takes_nothing_is_not_waited_for),
 		TEST(test_standard_error_that_is_closed_costs_lines_only),
 		TEST(test_a_flood_of_one_pool_leaves_room_for_others),
+		TEST(test_what_was_dropped_is_told_with_whose_it_was),
 		TEST(test_what_workers_say_is_never_graver_than_information),
 		TEST(test_pools_of_sessions_count_as_their_users),
 		TEST(test_an_inherited_variable_is_not_believed),
