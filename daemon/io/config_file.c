@@ -63,15 +63,10 @@ static const char *belongs_in(const char *name)
 	return NULL;
 }
 
-/* What else it may have been meant to be, and what is known: "; did you mean a?; known here ..." */
-static char *list_known(cfg_t *section, const char *name)
+/* What it is likely to have been meant to be; nothing where that is not clear. */
+static void guess(FILE *stream, const cfg_t *section, const char *name)
 {
-	char *text = NULL;
-	size_t size;
 	const char *elsewhere = belongs_in(name);
-	FILE *stream = open_memstream(&text, &size);
-	if (!stream)
-		return NULL;
 	if (elsewhere)
 		fprintf(stream, "; it belongs in %s", elsewhere);
 	else if (name[0] == ';')
@@ -79,12 +74,24 @@ static char *list_known(cfg_t *section, const char *name)
 	else if (strcmp(name, "include") == 0)
 		fputs("; further files are read where they lie in conf.d beside procpoold.conf",
 		      stream);
-	for (cfg_opt_t *opt = section->opts; opt->name; opt++)
-		if (!elsewhere && is_similar(name, opt->name))
+	for (cfg_opt_t *opt = section->opts; !elsewhere && opt->name; opt++)
+		if (is_similar(name, opt->name))
 			fprintf(stream, "; did you mean %s?", opt->name);
-	for (cfg_opt_t *opt = section->opts; opt->name; opt++)
-		fprintf(stream, "%s%s", opt == section->opts ? "; known here are " : ", ",
-			opt->name);
+}
+
+/* "; did you mean a?", or else "; known here are a, b, c". */
+static char *suggest(const cfg_t *section, const char *name)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	if (!stream)
+		return NULL;
+	guess(stream, section, name);
+	if (fflush(stream) == 0 && size == 0)
+		for (cfg_opt_t *opt = section->opts; opt->name; opt++)
+			fprintf(stream, "%s%s", opt == section->opts ? "; known here are " : ", ",
+				opt->name);
 	return fclose(stream) == 0 ? text : NULL;
 }
 
@@ -119,7 +126,7 @@ static char *advise(cfg_t *section, const char *format, va_list args)
 		{"attempt to append", ": write = instead of +="},
 	};
 	if (strncmp(format, "no such option", 14) == 0)
-		return list_known(section, va_arg(args, const char *));
+		return suggest(section, va_arg(args, const char *));
 	if (strncmp(format, "found duplicate title", 21) == 0)
 		return name_first(section, va_arg(args, const char *));
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
