@@ -56,6 +56,8 @@ void launch_watch_start(struct launch_watch *watch, struct ev_loop *loop)
 	if (!watch->launch)
 		return;
 	ev_io_init(&watch->reader, on_readable, launch_fd(watch->launch), EV_READ);
+	/* What a process prints is to have its pid in the log. */
+	ev_set_priority(&watch->reader, CAPTURE_PRIORITY + 1);
 	ev_io_init(&watch->writer, on_writable, launch_fd(watch->launch), EV_WRITE);
 	ev_io_start(loop, &watch->reader);
 }

@@ -56,6 +56,7 @@ def test_daemon_launcher_and_workers_have_what_they_need_and_no_more(separated):
     assert len(family) == 3
     for pid in family:
         assert rights_of(pid) == ({WORKER}, {WORKER}, NO_RIGHTS, True)
+        assert int(pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text()) >= 500
     assert rights_of(server.pid) == ({DAEMON}, {DAEMON}, NO_RIGHTS, True)
     assert rights_of(launcher) == ({DAEMON}, {DAEMON}, {"CapPrm", "CapEff"}, True)
     # CAP_KILL, CAP_SETGID, CAP_SETUID.
@@ -89,13 +90,18 @@ def test_a_worker_is_its_user_in_all_that_it_knows_of_itself(separated):
     env = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/zsh", "MAIL": "/var/mail/root",
            "DBUS_SESSION_BUS_ADDRESS": "x", "INVOCATION_ID": "x", "JOURNAL_STREAM": "1:2", "KEPT": "kept"}  # fmt: skip
     server = separated({
-        "p": {**PYTHON_POOL, "user": "images", "group": "pictures", "cwd": "/usr"},
+        "p": {**PYTHON_POOL, "user": "images", "group": "pictures", "cwd": "/usr", "umask": "027", "nice": 3, "open_files": 300},
         "q": {**PYTHON_POOL, "environment": ["HOME=/q", "OWN=1"]},
     }, env=env)  # fmt: skip
     client = server.connect()
     uids, gids, groups, leads, cwd = client.call("apply", "separated_functions:identity", [], {"pool": "p"})
     assert (uids, gids, groups) == ([IMAGES] * 3, [64120] * 3, [WORKER, IMAGES, 64120])
     assert leads and cwd == "/usr"
+    [pid] = server.worker_pids("p")
+    assert separation.status_of(pid)["Umask"] == "0027"
+    assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, server.pid) + 3
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines()
+    assert next(line.split()[3:5] for line in limits if line.startswith("Max open files")) == ["300", "300"]
     found = client.call("apply", "separated_functions:environment", [], {"pool": "p"})
     expected = {"HOME": HOME.format("images"), "USER": "images", "LOGNAME": "images", "SHELL": "/bin/sh", "KEPT": "kept",
                 "PROCPOOL_SOCKET": str(server.path)}  # fmt: skip
