@@ -13,65 +13,8 @@
 
 #include <cmocka.h>
 
+#include "config_fixture.h"
 #include "io/account.h"
-#include "io/config.h"
-
-struct fixture {
-	char path[64];
-	struct config_source source;
-	struct config config;
-	char *error;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	strcpy(f->path, "/tmp/procpool-config-XXXXXX");
-	int fd = mkstemp(f->path);
-	assert_true(fd >= 0);
-	close(fd);
-	f->source.path = f->path;
-	f->source.no_demo = true;
-	config_init(&f->config);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-	config_fini(&f->config);
-	free(f->error);
-	unlink(f->path);
-	free(f);
-	return 0;
-}
-
-static int try_read(struct fixture *f, const char *text)
-{
-	FILE *file = fopen(f->path, "w");
-	fputs(text, file);
-	fclose(file);
-	config_fini(&f->config);
-	free(f->error);
-	return config_read(&f->source, &f->config, &f->error);
-}
-
-static void load(struct fixture *f, const char *text)
-{
-	if (try_read(f, text) < 0)
-		fail_msg("%s", f->error);
-}
-
-static void refuse(struct fixture *f, const char *text, int line, const char *reason)
-{
-	char place[96];
-	assert_int_equal(try_read(f, text), -EINVAL);
-	assert_non_null(f->error);
-	snprintf(place, sizeof(place), "%s:%d: ", f->path, line);
-	if (strncmp(f->error, place, strlen(place)) != 0 || !strstr(f->error, reason))
-		fail_msg("for\n%s\nit says '%s'\nand not '%s...%s'", text, f->error, place, reason);
-}
 
 static unsigned rights(const struct access *access, uid_t uid, gid_t gid)
 {
@@ -220,7 +163,7 @@ static void test_numbers_of_accounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_source, teardown)
 		TEST(test_lists_name_users_and_groups),
 		TEST(test_a_pool_replaces_the_lists_that_it_gives),
 		TEST(test_nobody_has_rights_that_nothing_grants),

@@ -11,55 +11,18 @@
 
 #include <cmocka.h>
 
-#include "io/config.h"
+#include "config_fixture.h"
 #include "io/config_key.h"
 #include "io/config_print.h"
 
-struct fixture {
-	char path[64];
-	struct config_source source;
-	struct config config;
-	char *printed;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	strcpy(f->path, "/tmp/procpool-config-XXXXXX");
-	int fd = mkstemp(f->path);
-	assert_true(fd >= 0);
-	close(fd);
-	f->source.path = f->path;
-	f->source.no_demo = true;
-	config_init(&f->config);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-	config_fini(&f->config);
-	free(f->printed);
-	unlink(f->path);
-	free(f);
-	return 0;
-}
-
 static void print(struct fixture *f, const char *text)
 {
-	char *error;
 	size_t size;
-	FILE *file = fopen(f->path, "w");
-	fputs(text, file);
-	fclose(file);
-	config_fini(&f->config);
-	if (config_read(&f->source, &f->config, &error) < 0)
-		fail_msg("for\n%s\nit says '%s'", text, error);
+	load(f, text);
 	free(f->printed);
-	file = open_memstream(&f->printed, &size);
-	config_print(&f->config, file);
-	fclose(file);
+	FILE *stream = open_memstream(&f->printed, &size);
+	config_print(&f->config, stream);
+	fclose(stream);
 }
 
 /* Without what stands behind "  # ", which differs. */
@@ -225,7 +188,7 @@ static void test_every_key_is_printed_or_said_to_have_no_value(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_source, teardown)
 		TEST(test_what_is_printed_gives_the_same_again),
 		TEST(test_names_are_quoted_whatever_they_hold),
 		TEST(test_each_setting_says_where_it_comes_from),

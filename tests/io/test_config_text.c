@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* How a file of the configuration is written, and what is said where it is written wrongly. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -163,11 +166,10 @@ static void test_strings_may_hold_anything_that_is_escaped(void **state)
 static void test_all_that_is_wrong_is_said_at_once(void **state)
 {
 	struct fixture *f = *state;
-	char *error;
 	const char text[] =
 		"workers = 0\nlog_level = loud\npool x {\n modules = {\"\"}\n nice = 99\n}\n"
 		"pool y {\n workers = 2\n workers_max = 3\n pickle = perhaps\n}\n";
-	assert_int_equal(load_bytes(f, text, strlen(text), &error), -EINVAL);
+	assert_int_equal(load_bytes(f, text, strlen(text)), -EINVAL);
 	static const char *const reasons[] = {
 		":1: workers is '0'",
 		":2: log_level is 'loud'",
@@ -177,31 +179,25 @@ static void test_all_that_is_wrong_is_said_at_once(void **state)
 		":7: the pool 'y' has nothing to serve",
 		":9: the pool 'y' has workers and",
 	};
-	const char *at = error;
+	const char *at = f->error;
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
 		at = strstr(at, reasons[i]);
 		if (!at)
-			fail_msg("'%s' is not in its place in\n%s", reasons[i], error);
+			fail_msg("'%s' is not in its place in\n%s", reasons[i], f->error);
 	}
-	free(error);
 }
 
 static void test_what_is_no_file_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	char *error = NULL;
-	assert_int_equal(load_path(f, "/nonexistent/file", &error), -ENOENT);
+	assert_int_equal(load_path(f, "/nonexistent/file"), -ENOENT);
 	assert_string_equal(
-		error,
+		f->error,
 		"cannot read the configuration /nonexistent/file: No such file or directory");
-	free(error);
-	assert_int_equal(load_path(f, "/tmp", &error), -EISDIR);
-	free(error);
-	assert_int_equal(load_bytes(f, "workers = 3\0", 12, &error), -EINVAL);
-	assert_non_null(strstr(error, "not a text file"));
-	free(error);
-	assert_int_equal(load_path(f, "/dev/zero", &error), -EFBIG);
-	free(error);
+	assert_int_equal(load_path(f, "/tmp"), -EISDIR);
+	assert_int_equal(load_bytes(f, "workers = 3\0", 12), -EINVAL);
+	assert_non_null(strstr(f->error, "not a text file"));
+	assert_int_equal(load_path(f, "/dev/zero"), -EFBIG);
 }
 
 static void test_unknown_keys_are_refused_with_the_known_ones(void **state)
