@@ -13,32 +13,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/string_list.h"
 #include "io/child.h"
+#include "io/environment.h"
 #include "io/launch_spec.h"
-
-/* Whether both are of one variable: the same up to the '='. */
-static bool is_named(char *const *environment, const char *variable)
-{
-	size_t size = strcspn(variable, "=");
-	for (; *environment; environment++)
-		if (strncmp(*environment, variable, size) == 0 &&
-		    ((*environment)[size] == '=' || (*environment)[size] == '\0'))
-			return true;
-	return false;
-}
-
-static size_t count_of(char *const *list)
-{
-	size_t count = 0;
-	while (list[count])
-		count++;
-	return count;
-}
 
 /* The pool's variables and the user's. NULL without memory. */
 static char **merge(char *const *pools, char *const *users)
 {
-	char **result = calloc(count_of(pools) + count_of(users) + 1, sizeof(*result));
+	char **result =
+		calloc(string_list_count(pools) + string_list_count(users) + 1, sizeof(*result));
 	size_t n = 0;
 	if (!result)
 		return NULL;
@@ -46,7 +30,7 @@ static char **merge(char *const *pools, char *const *users)
 		if (strchr(*v, '='))
 			result[n++] = *v;
 	for (char *const *v = users; *v; v++)
-		if (!is_named(pools, *v))
+		if (!environment_has(pools, *v))
 			result[n++] = *v;
 	return result;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/string_list.h"
 #include "launcher.h"
 
 /* Bytes of a variable that is made here. */
@@ -71,10 +72,10 @@ static bool same_variable(const char *a, const char *b)
 	return strncmp(a, b, n) == 0 && (b[n] == '=' || b[n] == '\0');
 }
 
-static bool is_among(const char *variable, char *const *list)
+bool environment_has(char *const *environment, const char *variable)
 {
-	for (; *list; list++)
-		if (same_variable(variable, *list))
+	for (; *environment; environment++)
+		if (same_variable(variable, *environment))
 			return true;
 	return false;
 }
@@ -90,14 +91,6 @@ static bool is_daemons_own(const char *variable, bool other_user)
 	return false;
 }
 
-static size_t count_of(char *const *list)
-{
-	size_t count = 0;
-	while (list[count])
-		count++;
-	return count;
-}
-
 /* What the pool says of variables, where the launcher has a say too: it must not set what the pool
  * has removed. */
 static size_t name_removed(char **result, char *const *added, bool clear)
@@ -107,7 +100,7 @@ static size_t name_removed(char **result, char *const *added, bool clear)
 		if (!strchr(*e, '='))
 			result[n++] = *e;
 	for (size_t i = 0; clear && i < COUNT(users_own); i++)
-		if (!is_among(users_own[i], added))
+		if (!environment_has(added, users_own[i]))
 			result[n++] = (char *)users_own[i];
 	return n;
 }
@@ -119,13 +112,14 @@ char **environment_make(char *const *added, bool clear, bool other_user, unsigne
 	if (!added)
 		added = none;
 	size_t made_count = COUNT(thread_counts), n = 0;
-	size_t count = count_of(daemons) + count_of(added) + made_count + COUNT(users_own) + 2;
+	size_t count = string_list_count(daemons) + string_list_count(added) + made_count +
+		       COUNT(users_own) + 2;
 	/* What is made lies behind the array. */
 	char **result = calloc(1, count * sizeof(*result) + made_count * MADE_BYTES);
 	if (!result)
 		return NULL;
 	for (char *const *e = daemons; *e; e++)
-		if (!is_daemons_own(*e, other_user) && !is_among(*e, added))
+		if (!is_daemons_own(*e, other_user) && !environment_has(added, *e))
 			result[n++] = *e;
 	for (char *const *e = added; *e; e++)
 		if (strchr(*e, '=') && !same_variable(*e, SOCKET))
@@ -134,7 +128,8 @@ char **environment_make(char *const *added, bool clear, bool other_user, unsigne
 		result[n++] = socket;
 	char *made = (char *)(result + count);
 	for (size_t i = 0; threads > 0 && i < made_count; i++, made += MADE_BYTES) {
-		if (is_among(thread_counts[i], result) || is_among(thread_counts[i], added))
+		if (environment_has(result, thread_counts[i]) ||
+		    environment_has(added, thread_counts[i]))
 			continue;
 		snprintf(made, MADE_BYTES, "%s=%u", thread_counts[i], threads);
 		result[n++] = made;

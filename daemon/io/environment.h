@@ -20,3 +20,7 @@
  */
 char **environment_make(char *const *added, bool clear, bool other_user, unsigned threads,
 			char *socket);
+
+/* Whether there is the variable, with a value or without a '='. It is a "NAME" or a "NAME=value".
+ */
+bool environment_has(char *const *environment, const char *variable);
