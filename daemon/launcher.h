@@ -3,7 +3,8 @@
  * What the daemon and the launcher (launcher.c) say to each other: each message is one of these
  * structs, whole, on a pair of SOCK_SEQPACKET sockets. Both programs are of one build.
  *
- * Adding a field touches: launcher.c, which must check it, io/launch.c, and tests/launcher/.
+ * Adding a field touches: launcher.c, which must check it, io/launch.c,
+ * tests/io/test_launch.c and tests/e2e/separation.py.
  */
 #pragma once
 

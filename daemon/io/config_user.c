@@ -10,11 +10,9 @@
 #include "io/config_access.h"
 #include "io/config_errors.h"
 #include "io/config_place.h"
+#include "launcher.h"
 
 /* The daemon's; and that of pools which name none, whose group names who else may be one. */
-#define SYSTEM_USER "procpool"
-#define WORKER_USER "procpool-worker"
-
 /* A pool whose user is looked at. */
 struct candidate {
 	const struct config *config;
@@ -45,17 +43,17 @@ static void check_user(const struct candidate *pool)
 			 spec->name, spec->user);
 	else if (!pool->source->has_launcher)
 		return;
-	else if (spec->uid == geteuid() || strcmp(spec->user, SYSTEM_USER) == 0)
+	else if (spec->uid == geteuid() || strcmp(spec->user, LAUNCH_DAEMON_USER) == 0)
 		COMPLAIN(pool, "user",
 			 "the pool '%s' is to run as %s, as the daemon does, over which its "
 			 "workers would have power then: name another user",
 			 spec->name, spec->user);
-	else if (strcmp(spec->user, WORKER_USER) != 0 &&
-		 (account_find_group(WORKER_USER, &workers, NULL) != ACCOUNT_FOUND ||
+	else if (strcmp(spec->user, LAUNCH_DEFAULT_USER) != 0 &&
+		 (account_find_group(LAUNCH_GROUP, &workers, NULL) != ACCOUNT_FOUND ||
 		  !account_has_group(spec->user, pool->primary, workers)))
 		COMPLAIN(pool, "user",
-			 "the pool '%s' is to run as %s, who is not in the group " WORKER_USER
-			 ", as users of pools must be: usermod -aG " WORKER_USER " %s",
+			 "the pool '%s' is to run as %s, who is not in the group " LAUNCH_GROUP
+			 ", as users of pools must be: usermod -aG " LAUNCH_GROUP " %s",
 			 spec->name, spec->user, spec->user);
 }
 
@@ -107,7 +105,7 @@ static int settle_user(struct candidate *pool)
 {
 	struct pool_spec *spec = pool->spec;
 	if (!spec->user && pool->source->has_launcher) {
-		spec->user = strdup(WORKER_USER);
+		spec->user = strdup(LAUNCH_DEFAULT_USER);
 		if (!spec->user)
 			return -ENOMEM;
 	}
