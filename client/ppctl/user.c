@@ -8,22 +8,24 @@
 
 #include "text.h"
 
+static void add_id(struct text *out, const char *name, id_t id)
+{
+	if (name)
+		text_addf(out, "%s (%u)", name, id);
+	else
+		text_addf(out, "%u", id);
+}
+
 void user_add_uid(struct text *out, uid_t uid)
 {
 	const struct passwd *passwd = getpwuid(uid);
-	if (passwd)
-		text_addf(out, "%s (%u)", passwd->pw_name, uid);
-	else
-		text_addf(out, "%u", uid);
+	add_id(out, passwd ? passwd->pw_name : NULL, uid);
 }
 
 void user_add_gid(struct text *out, gid_t gid)
 {
 	const struct group *group = getgrgid(gid);
-	if (group)
-		text_addf(out, "%s (%u)", group->gr_name, gid);
-	else
-		text_addf(out, "%u", gid);
+	add_id(out, group ? group->gr_name : NULL, gid);
 }
 
 static bool has_group(const struct user *user, gid_t gid)

@@ -87,9 +87,17 @@ const struct config_type config_access_list = {CFGT_STR, true, config_parse_stri
 
 /* ---- checks ---- */
 
-static void complain_of_failure(cfg_t *section, const char *name, int r)
+/* kind: "user" or "group". r: what the look-up returned. */
+static void complain(cfg_t *section, const cfg_opt_t *opt, const char *kind, const char *name,
+		     int r)
 {
-	cfg_error(section, "the system cannot say who '%s' is: %s", name, strerror(-r));
+	if (r < 0)
+		cfg_error(section, "the system cannot say who '%s' is: %s", name, strerror(-r));
+	else
+		cfg_error(section,
+			  "%s has '%s', and the system has no such %s: name another, or make it "
+			  "(%sadd)",
+			  opt->name, name, kind, kind);
 }
 
 void config_check_user(cfg_t *section, cfg_opt_t *opt, const char *name)
@@ -97,32 +105,22 @@ void config_check_user(cfg_t *section, cfg_opt_t *opt, const char *name)
 	uid_t uid;
 	gid_t gid;
 	int r = account_find_user(name, &uid, &gid, NULL);
-	if (r < 0)
-		complain_of_failure(section, name, r);
-	else if (r == ACCOUNT_UNKNOWN && opt->flags & CFGF_LIST &&
-		 account_find_group(name, &gid, NULL) == ACCOUNT_FOUND)
+	if (r == ACCOUNT_UNKNOWN && opt->flags & CFGF_LIST &&
+	    account_find_group(name, &gid, NULL) == ACCOUNT_FOUND)
 		cfg_error(section,
 			  "%s has '%s', and the system has a group but no user of that name: write "
 			  "\"@%s\" for the group",
 			  opt->name, name, name);
-	else if (r == ACCOUNT_UNKNOWN)
-		cfg_error(section,
-			  "%s has '%s', and the system has no such user: name another, or make it "
-			  "(useradd)",
-			  opt->name, name);
+	else if (r != ACCOUNT_FOUND)
+		complain(section, opt, "user", name, r);
 }
 
 void config_check_group(cfg_t *section, cfg_opt_t *opt, const char *name)
 {
 	gid_t gid;
 	int r = account_find_group(name, &gid, NULL);
-	if (r < 0)
-		complain_of_failure(section, name, r);
-	else if (r == ACCOUNT_UNKNOWN)
-		cfg_error(section,
-			  "%s has '%s', and the system has no such group: name another, or make it "
-			  "(groupadd)",
-			  opt->name, name);
+	if (r != ACCOUNT_FOUND)
+		complain(section, opt, "group", name, r);
 }
 
 void config_check_accounts(cfg_t *section, cfg_opt_t *opt, const char *value)
