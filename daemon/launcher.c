@@ -133,11 +133,11 @@ static int change_user(uid_t uid, gid_t gid, const gid_t *groups, int group_coun
 	return 0;
 }
 
-/* Keys that this process was given are not its successor's. Where the system has none, or no room
- * for another keyring, they stay: it is no reason to do without the process. */
-static void leave_keys(void)
+/* Keys that this process was given are not its successor's. False: they stay, because the system
+ * has none, or the user may have no more keyrings. It is no reason to do without the process. */
+static bool leave_keys(void)
 {
-	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0;
 }
 
 /* ---- the process that is started ---- */
@@ -501,6 +501,10 @@ static int stay(int socket, int life, int program)
 {
 	sigset_t all;
 	reset_signals();
+	/* What is started may have to stay with these, as any user can see to by using up his keys:
+	 * they are not the daemon's, and nobody finds or leaves anything there. */
+	if (leave_keys())
+		syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, 0);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigemptyset(&all);

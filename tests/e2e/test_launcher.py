@@ -165,6 +165,21 @@ def run(launcher, script, **options):
     return output
 
 
+# As a service manager starts it.
+RIGHTS = ",".join(f"+{name}" for name in ("setuid", "setgid", "kill", "setpcap"))
+SERVICE_MANAGER = [shutil.which("setpriv"), f"--reuid={DAEMON}", f"--regid={DAEMON}", "--clear-groups",
+                   f"--inh-caps=-all,{RIGHTS}", f"--ambient-caps=-all,{RIGHTS}"]  # fmt: skip
+SYS_ADD_KEY, SYS_KEYCTL = {"x86_64": (248, 250), "aarch64": (217, 219)}.get(os.uname().machine, (None, None))
+JOIN, SEARCH, OWN_SESSION = 1, 10, -3
+KEYS = f"""
+import ctypes, os, sys, time
+call = ctypes.CDLL(None).syscall
+add = lambda name: call({SYS_ADD_KEY}, b"user", name, b"secret", 6, {OWN_SESSION}) > 0
+find = lambda name: call({SYS_KEYCTL}, {SEARCH}, {OWN_SESSION}, b"user", name, 0) > 0
+"""
+needs_keys = pytest.mark.skipif(SYS_KEYCTL is None or not os.access("/proc/keys", os.R_OK), reason="no keyrings are known")
+
+
 # What it does
 
 
@@ -203,19 +218,37 @@ def test_a_daemon_that_was_taken_over_gets_nothing_of_the_launchers(launch, tmp_
     assert {name for name, error in rose.items() if error not in ("EPERM", "EACCES")} <= {"daemon", "setgid"}
 
 
+@needs_keys
 def test_root_leaves_no_keys_to_it(launch):
-    keyctl = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine)
-    if keyctl is None or not os.access("/proc/keys", os.R_OK):
-        pytest.skip("no keyrings are known here")
-    code = f"import ctypes, os, sys; ctypes.CDLL(None).syscall({keyctl}, 1, b'roots'); os.execv(sys.argv[1], sys.argv[1:])"
+    code = f"{KEYS}call({SYS_KEYCTL}, {JOIN}, b'roots'); os.execv(sys.argv[1], sys.argv[1:])"
     join = [PYTHON, "-c", code]
     launcher = launch(wrapper=join)
     assert "roots" in subprocess.run([*join, "/bin/cat", "/proc/keys"], capture_output=True, text=True, check=True).stdout
     assert "roots" not in run(launcher, "cat /proc/keys")
-    # Nor have processes keys in common, which may be different users': KEYCTL_GET_KEYRING_ID of the session.
-    own = f"{PYTHON} -c 'import ctypes; print(ctypes.CDLL(None).syscall({keyctl}, 0, -3, 0))'"
-    first, second = (int(run(launcher, own)) for _ in range(2))
-    assert first > 0 and second > 0 and first != second
+
+
+@needs_keys
+def test_users_get_neither_the_services_keys_nor_each_others(launch):
+    """Not by what they inherit, also where a user has used up all keys that he may have."""
+    code = f"{KEYS}call({SYS_KEYCTL}, {JOIN}, 0); add(b'service') or sys.exit(1); os.execv(sys.argv[1], sys.argv[1:])"
+    launcher = launch(wrapper=[PYTHON, "-c", code, *SERVICE_MANAGER])
+    ask = f"{KEYS}print(find(b'service'), find(b'mine'), add(b'mine'))"
+
+    def answer(user):
+        _, process = launcher.start(argv=[PYTHON, "-c", ask], user=user)
+        started, answer, ended = launcher.reply(), process.output.read(), launcher.reply()
+        assert (started.type, ended.type) == (STARTED, ENDED)
+        process.close()
+        return answer
+
+    assert answer(b"procpool-worker") == answer(b"images") == b"False False True\n"
+    fill = f"{KEYS}n = 0\nwhile n < 10000 and add(b'%d' % n): n += 1\nprint(n, flush=True); time.sleep(1000)"
+    number, filler = launcher.start(argv=[PYTHON, "-c", fill])
+    assert launcher.reply().type == STARTED and 0 < int(filler.output.readline()) < 10000
+    assert answer(b"procpool-worker") == b"False False False\n"
+    launcher.kill(number)
+    assert launcher.reply().id == number
+    filler.close()
 
 
 def test_how_it_ended_is_told(launcher):
@@ -252,9 +285,7 @@ def test_signals_that_everybody_gets_do_not_end_it(launcher):
 
 
 def test_a_service_manager_gives_it_its_rights_in_the_ambient_set(launch):
-    rights = ",".join(f"+{name}" for name in ("setuid", "setgid", "kill", "setpcap"))
-    launcher = launch(wrapper=[shutil.which("setpriv"), f"--reuid={DAEMON}", f"--regid={DAEMON}", "--clear-groups",
-                               f"--inh-caps=-all,{rights}", f"--ambient-caps=-all,{rights}"])  # fmt: skip
+    launcher = launch(wrapper=SERVICE_MANAGER)
     assert rights_of(launcher.daemon) == ({DAEMON}, {DAEMON}, set(), True)
     assert run(launcher, "id -u") == f"{WORKER}\n"
 
