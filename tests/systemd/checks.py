@@ -280,6 +280,7 @@ def a_pool_that_fails_is_in_the_status():
 @check
 def a_reload_takes_what_is_new_and_loses_no_call():
     pid = main_pid()
+    workers = {worker["pid"] for worker in call("workers")}
     with held() as (client, msgid, release):
         configure(POOLS.replace("workers = 2", "workers = 3") + 'pool "more" { modules = {"digest"} workers = 1 }\n')
         systemctl("reload", SERVICE)
@@ -287,6 +288,8 @@ def a_reload_takes_what_is_new_and_loses_no_call():
         eventually(lambda: show("StatusText") == "3 pools, 5 workers ready, 1 running, 0 waiting")
         release()
         assert client.response(msgid) == "released"
+    # Only policies have changed: the workers stay, those of other users as well.
+    assert workers <= {worker["pid"] for worker in call("workers")}
     assert call("apply", "digest.sha256", ["/etc/passwd"])
     configure(POOLS)
     os.kill(pid, signal.SIGHUP)
