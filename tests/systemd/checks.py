@@ -311,6 +311,24 @@ def a_reload_that_is_refused_fails_and_changes_nothing():
 
 
 @check
+def what_asks_for_a_reload_has_no_rights():
+    def asking():
+        pid = int(show("ControlPID"))
+        comm = pathlib.Path(f"/proc/{pid}/comm")
+        return pid if pid and comm.exists() and comm.read_text() == "ppctl\n" else 0
+
+    daemon = main_pid()
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        systemctl("reload", "--no-block", SERVICE)
+        rights = process(eventually(asking))["capabilities"]
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    assert not any(rights[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")), rights
+    eventually(lambda: show("SubState") == "running")
+
+
+@check
 def stopping_waits_for_what_runs():
     with held() as (client, msgid, release):
         stop = subprocess.Popen(["systemctl", "stop", SERVICE])
