@@ -26,9 +26,12 @@ static int add(gid_t **ids, size_t *count, gid_t id)
 	gid_t *longer = reallocarray(*ids, *count + 1, sizeof(id));
 	if (!longer)
 		return -ENOMEM;
-	longer[(*count)++] = id;
-	qsort(longer, *count, sizeof(id), compare);
+	size_t place = *count;
+	for (; place > 0 && longer[place - 1] > id; place--)
+		longer[place] = longer[place - 1];
+	longer[place] = id;
 	*ids = longer;
+	(*count)++;
 	return 0;
 }
 
