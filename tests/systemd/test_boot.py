@@ -28,7 +28,7 @@ def results(tmp_path_factory):
     pytest.skip(f"{build} is not configured with --prefix=/usr")
 
 
-@pytest.mark.parametrize("name", [check.__name__ for check in checks.CHECKS])
+@pytest.mark.parametrize("name", [check.__name__ for check in checks.ALL])
 def test_booted(results, name):
     result = results[name]
     if result["how"] == "skipped":
