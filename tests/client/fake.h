@@ -51,6 +51,13 @@ void fake_stop(struct fake *fake);
 /* A connection to it, with hello answered by the script. */
 struct procpool *fake_connect(struct fake *fake);
 
+/* What a call ended with, and how often: the data of note_end(). */
+struct end {
+	int count;
+	enum procpool_code code;
+};
+void note_end(struct procpool *pp, const struct procpool_outcome *outcome, void *data);
+
 /* For scripts. */
 void fake_accept(struct fake *fake);       /* a connection; the one before is closed */
 void fake_accept_hello(struct fake *fake); /* and answers its hello */
@@ -64,6 +71,8 @@ void fake_send(struct fake *fake, const void *data, size_t size);
 void fake_answer(struct fake *fake, uint64_t msgid, struct procpool_value error,
 		 struct procpool_value value);
 void fake_answer_int(struct fake *fake, uint64_t msgid, int64_t value);
+/* A script: answers 1 to every request of one connection. */
+void fake_serve_pings(struct fake *fake);
 void fake_hang_up(struct fake *fake);
 /* Waits until the client has closed, reading what it still says. */
 void fake_until_closed(struct fake *fake);
