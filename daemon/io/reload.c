@@ -155,6 +155,15 @@ static void log_changes(const struct asker *asker, const struct outcome *done)
 {
 	struct procpool_value map = span_value(done->value);
 	struct line line = {0};
+	if (done->code != ERR_NONE) {
+		struct slice message = {"", 0};
+		slice_of(procpool_value_get(map, "message"), &message);
+		log_event(
+			LOG_LEVEL_ERROR, &asker->fields,
+			"the configuration was read again, %s, and not all of it is in force: %.*s",
+			asker->text, (int)message.size, message.data);
+		return;
+	}
 	append_names(&line, "changed ", procpool_value_get(map, "changed"));
 	append_names(&line, "added ", procpool_value_get(map, "added"));
 	append_names(&line, "removed ", procpool_value_get(map, "removed"));
