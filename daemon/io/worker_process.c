@@ -58,6 +58,10 @@ void worker_process_limit_memory(struct server *server)
 	int r = cgroup_init(&server->cgroup, "", launch ? launch_pid(launch) : 0);
 	if (r == 0)
 		log_info("limits of memory are enforced by cgroups in %s", server->cgroup.path);
+	else if (r == -EBUSY && server->ready) /* by workers, which are nowhere else yet */
+		log_warning("limits of memory are kept by looking now and then until the daemon is "
+			    "restarted: the first of them came with a reload, when processes were "
+			    "in the daemon's cgroup already");
 	else
 		log_info("limits of memory are kept by looking now and then: no cgroup v2 with the "
 			 "memory controller is delegated to the daemon (%s)",
