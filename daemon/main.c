@@ -66,7 +66,7 @@ static int listen_anywhere(struct server *server, const struct config *config, c
 		return r;
 	if (r > 0) {
 		for (int i = 0; i < r; i++)
-			server->doors[server->door_count++].listener = passed[i];
+			server->acceptors[server->acceptor_count++].listener = passed[i];
 		return 0;
 	}
 	if (!config->socket) {
@@ -77,11 +77,11 @@ static int listen_anywhere(struct server *server, const struct config *config, c
 	unsigned flags = path ? LISTENER_MAKE_DIRECTORY : 0;
 	if (is_shared(config))
 		flags |= LISTENER_SHARED;
-	r = listener_bind(&server->doors[0].listener, path ? path : config->socket, flags,
+	r = listener_bind(&server->acceptors[0].listener, path ? path : config->socket, flags,
 			  ret_error);
 	free(path);
 	if (r == 0)
-		server->door_count = 1;
+		server->acceptor_count = 1;
 	return r;
 }
 
@@ -91,9 +91,9 @@ static int listen_for(struct server *server, const struct config *config,
 {
 	if (!life)
 		return listen_anywhere(server, config, ret_error);
-	int r = listener_bind(&server->doors[0].listener, life->socket, 0, ret_error);
+	int r = listener_bind(&server->acceptors[0].listener, life->socket, 0, ret_error);
 	if (r == 0)
-		server->door_count = 1;
+		server->acceptor_count = 1;
 	return r;
 }
 

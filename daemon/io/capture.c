@@ -181,7 +181,7 @@ static void close_stream(struct capture_stream *stream)
 	ev_io_stop(stream->capture->channel->server->loop, &stream->watcher);
 	close(stream->fd);
 	stream->fd = -1;
-	doors_descriptor_freed(stream->capture->channel->server);
+	acceptors_descriptor_freed(stream->capture->channel->server);
 }
 
 /* Reads once. Whether there may be more. */

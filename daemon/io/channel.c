@@ -261,7 +261,7 @@ static void destroy(struct channel *channel)
 	free(channel->reason);
 	free(channel->complaint);
 	free(channel);
-	doors_descriptor_freed(server);
+	acceptors_descriptor_freed(server);
 }
 
 /* Whether that was not wanted, and it has not said itself why. */

@@ -545,5 +545,5 @@ void peer_destroy(struct peer *peer)
 	input_fini(&peer->input);
 	close(peer->fd);
 	free(peer);
-	doors_descriptor_freed(server);
+	acceptors_descriptor_freed(server);
 }

@@ -175,7 +175,7 @@ static void log_changes(const struct asker *asker, const struct outcome *done)
 /* The mode of a socket is never changed while somebody may connect to it. */
 static void check_reach(const struct server *server)
 {
-	const struct listener *listener = &server->doors[0].listener;
+	const struct listener *listener = &server->acceptors[0].listener;
 	if (!listener->passed && !listener->shared && config_grants(server->config))
 		log_warning("others may use this daemon now, but cannot reach it before it is "
 			    "restarted: %s is for its own user alone",

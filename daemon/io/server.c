@@ -205,7 +205,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 		/* Last, because no event may follow what was flushed. */
 		check_blocked(server);
 	} while (has_more(server));
-	doors_turn(server);
+	acceptors_turn(server);
 	set_timer(server);
 	launch_watch_turn(&server->launch_watch, server->loop);
 	notify_turn(&server->notify);
@@ -311,7 +311,7 @@ static void on_trim(struct ev_loop *loop, ev_timer *watcher, int events)
 static void stop(struct server *server, unsigned grace_seconds)
 {
 	server->stopping = true;
-	doors_shut(server);
+	acceptors_shut(server);
 	core_stop(&server->core, (uint64_t)grace_seconds * 1000000, server->now_us);
 	notify_stopping(&server->notify);
 	server_execute(server);
@@ -441,8 +441,8 @@ static int find_socket(struct server *server)
 {
 	char *place;
 	int r = -ENOENT;
-	for (size_t i = 0; r == -ENOENT && i < server->door_count; i++)
-		r = listener_place(&server->doors[i].listener, &place);
+	for (size_t i = 0; r == -ENOENT && i < server->acceptor_count; i++)
+		r = listener_place(&server->acceptors[i].listener, &place);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	r = asprintf(&server->socket_variable, "PROCPOOL_SOCKET=%s", place) < 0 ? -ENOMEM : 0;
@@ -509,7 +509,7 @@ int server_init(struct server *server, const struct config_source *source, struc
 	ev_init(&server->trim_timer, on_trim);
 	watch_signals(server);
 	sleep_undisturbed(server);
-	doors_init(server);
+	acceptors_init(server);
 	launch_watch_start(&server->launch_watch, server->loop);
 	/* Before any process is started. */
 	worker_process_limit_memory(server);
@@ -525,7 +525,7 @@ void server_fini(struct server *server)
 {
 	struct peer *peer;
 	if (server->abandoned) { /* the process ends, and with it all but the files */
-		doors_fini(server);
+		acceptors_fini(server);
 		return;
 	}
 	while ((peer = TAILQ_FIRST(&server->peers))) {
@@ -535,7 +535,7 @@ void server_fini(struct server *server)
 			action_fini(&action);
 	}
 	core_fini(&server->core);
-	doors_fini(server);
+	acceptors_fini(server);
 	notify_fini(&server->notify);
 	launch_watch_fini(&server->launch_watch, server->loop);
 	if (server->loop)

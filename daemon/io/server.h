@@ -16,10 +16,10 @@
 #include <sys/resource.h>
 
 #include "core/core.h"
+#include "io/acceptor.h"
 #include "io/admission.h"
 #include "io/cgroup.h"
 #include "io/config.h"
-#include "io/door.h"
 #include "io/input.h"
 #include "io/launch_watch.h"
 #include "io/notify.h"
@@ -51,8 +51,8 @@ struct server {
 	uint64_t notifications; /* received from clients, and ignored */
 	struct strangers strangers;
 
-	struct door doors[LISTENER_PASSED_MAX];
-	size_t door_count;
+	struct acceptor acceptors[LISTENER_PASSED_MAX];
+	size_t acceptor_count;
 	ev_timer open_timer; /* when it is not waited for pools any longer */
 	bool ready;          /* every pool has settled */
 	bool open;           /* connections are accepted */
@@ -86,7 +86,7 @@ struct server {
 	bool failed;    /* it has ended because it could not go on */
 };
 
-/* Of a zeroed server whose doors have their listeners, and which has its launcher: starts the
+/* Of a zeroed server whose acceptors have their listeners, and which has its launcher: starts the
  * pools of the config, which was read from the source. 0 or a negative errno; server_fini() in any
  * case. */
 int server_init(struct server *server, const struct config_source *source, struct config *config);

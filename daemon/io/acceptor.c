@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "io/door.h"
+#include "io/acceptor.h"
 
 #include "core/container.h"
 #include "core/status.h"
@@ -18,29 +18,29 @@
 
 static void watch(struct server *server, bool open)
 {
-	for (size_t i = 0; i < server->door_count; i++) {
+	for (size_t i = 0; i < server->acceptor_count; i++) {
 		if (open)
-			ev_io_start(server->loop, &server->doors[i].watcher);
+			ev_io_start(server->loop, &server->acceptors[i].watcher);
 		else
-			ev_io_stop(server->loop, &server->doors[i].watcher);
+			ev_io_stop(server->loop, &server->acceptors[i].watcher);
 	}
 }
 
 static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 {
-	struct door *door = container_of(watcher, struct door, watcher);
-	struct server *server = door->server;
+	struct acceptor *acceptor = container_of(watcher, struct acceptor, watcher);
+	struct server *server = acceptor->server;
 	(void)loop, (void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		int fd;
-		switch (listener_accept(&door->listener, &fd)) {
+		switch (listener_accept(&acceptor->listener, &fd)) {
 		case LISTENER_ACCEPTED:
 			peer_accept(server, fd);
 			break;
 		case LISTENER_FULL:
 			log_warning("no descriptor is left for a connection; refusing it");
 			admission_refuse_busy(fd, NULL);
-			listener_refill(&door->listener);
+			listener_refill(&acceptor->listener);
 			break;
 		case LISTENER_BLOCKED:
 			return;
@@ -52,13 +52,13 @@ static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 }
 
-void doors_descriptor_freed(struct server *server)
+void acceptors_descriptor_freed(struct server *server)
 {
 	if (!server->starved)
 		return;
 	server->starved = false;
-	for (size_t i = 0; i < server->door_count; i++)
-		listener_refill(&server->doors[i].listener);
+	for (size_t i = 0; i < server->acceptor_count; i++)
+		listener_refill(&server->acceptors[i].listener);
 	if (server->open)
 		watch(server, true);
 }
@@ -72,7 +72,7 @@ static void open_all(struct server *server)
 	watch(server, true);
 }
 
-void doors_turn(struct server *server)
+void acceptors_turn(struct server *server)
 {
 	struct pool *pool;
 	unsigned workers = 0;
@@ -85,7 +85,7 @@ void doors_turn(struct server *server)
 	}
 	server->ready = true;
 	open_all(server);
-	log_info("ready on %s with %u workers", server->doors[0].listener.path, workers);
+	log_info("ready on %s with %u workers", server->acceptors[0].listener.path, workers);
 	notify_ready(&server->notify);
 }
 
@@ -99,7 +99,7 @@ static void on_open_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 	open_all(server);
 }
 
-void doors_shut(struct server *server)
+void acceptors_shut(struct server *server)
 {
 	server->open = false;
 	watch(server, false);
@@ -107,19 +107,19 @@ void doors_shut(struct server *server)
 
 /* ---- life ---- */
 
-void doors_init(struct server *server)
+void acceptors_init(struct server *server)
 {
-	for (size_t i = 0; i < server->door_count; i++) {
-		server->doors[i].server = server;
-		ev_io_init(&server->doors[i].watcher, on_connection, server->doors[i].listener.fd,
-			   EV_READ);
+	for (size_t i = 0; i < server->acceptor_count; i++) {
+		server->acceptors[i].server = server;
+		ev_io_init(&server->acceptors[i].watcher, on_connection,
+			   server->acceptors[i].listener.fd, EV_READ);
 	}
 	ev_timer_init(&server->open_timer, on_open_timer, LOAD_SECONDS, 0.);
 	ev_timer_start(server->loop, &server->open_timer);
 }
 
-void doors_fini(struct server *server)
+void acceptors_fini(struct server *server)
 {
-	for (size_t i = 0; i < server->door_count; i++)
-		listener_fini(&server->doors[i].listener);
+	for (size_t i = 0; i < server->acceptor_count; i++)
+		listener_fini(&server->acceptors[i].listener);
 }

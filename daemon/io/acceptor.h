@@ -16,21 +16,21 @@
 struct server;
 
 /* A listening socket and its watcher. */
-struct door {
+struct acceptor {
 	struct server *server;
 	struct listener listener;
 	ev_io watcher;
 };
 
 /* All those of the server, which have their listeners: nobody is let in yet. */
-void doors_init(struct server *server);
-/* Also of doors that were not initialized. */
-void doors_fini(struct server *server);
+void acceptors_init(struct server *server);
+/* Also of acceptors that were not initialized. */
+void acceptors_fini(struct server *server);
 
 /* Once a turn of the loop: opens them when it is time, and tells that the daemon is ready. */
-void doors_turn(struct server *server);
+void acceptors_turn(struct server *server);
 /* For good. */
-void doors_shut(struct server *server);
+void acceptors_shut(struct server *server);
 
 /* A descriptor was closed: there may be room for a connection again. */
-void doors_descriptor_freed(struct server *server);
+void acceptors_descriptor_freed(struct server *server);
