@@ -91,7 +91,7 @@ void admission_refuse_busy(int fd, const char *limit)
 	refuse(fd, error_builder_end(&b));
 }
 
-void admission_refuse_stranger(int fd)
+void admission_refuse_denied(int fd)
 {
 	refuse(fd, error_outcome(ERR_DENIED,
 				 "you have no right here: ask the administrator for the right to "
@@ -99,23 +99,23 @@ void admission_refuse_stranger(int fd)
 				 "such as procpool: who has joined one has to log in again)"));
 }
 
-void strangers_note(struct strangers *strangers, uid_t uid, uint64_t now_us)
+void denials_note(struct denials *denials, uid_t uid, uint64_t now_us)
 {
-	if (strangers->logged_us != 0 && now_us - strangers->logged_us < LOG_PERIOD_US) {
-		strangers->untold++;
+	if (denials->logged_us != 0 && now_us - denials->logged_us < LOG_PERIOD_US) {
+		denials->untold++;
 		return;
 	}
 	const struct log_fields fields = {.kind = LOG_KIND_REFUSED,
 					  .has_uid = true,
 					  .uid = uid,
 					  .outcome = error_name(ERR_DENIED)};
-	if (strangers->untold > 0)
+	if (denials->untold > 0)
 		log_event(LOG_LEVEL_INFO, &fields,
 			  "refusing a connection of user %u, who has no right here, as %llu since "
 			  "the last that was told of",
-			  (unsigned)uid, (unsigned long long)strangers->untold);
+			  (unsigned)uid, (unsigned long long)denials->untold);
 	else
 		log_event(LOG_LEVEL_INFO, &fields,
 			  "refusing a connection of user %u, who has no right here", (unsigned)uid);
-	*strangers = (struct strangers){.logged_us = now_us};
+	*denials = (struct denials){.logged_us = now_us};
 }

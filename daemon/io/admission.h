@@ -25,11 +25,11 @@ int admission_identify(int fd, struct identity *ret);
 /* limit: the name of the limit that forbids it, or NULL. */
 void admission_refuse_busy(int fd, const char *limit);
 /* It has no right at all. */
-void admission_refuse_stranger(int fd);
+void admission_refuse_denied(int fd);
 
-/* How often strangers came; the log has a line a second of it at most. */
-struct strangers {
+/* How often that was; the log has a line a second of it at most. */
+struct denials {
 	uint64_t logged_us; /* 0: never */
 	uint64_t untold;    /* since then */
 };
-void strangers_note(struct strangers *strangers, uid_t uid, uint64_t now_us);
+void denials_note(struct denials *denials, uid_t uid, uint64_t now_us);

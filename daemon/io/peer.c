@@ -482,9 +482,9 @@ void peer_accept(struct server *server, int fd)
 		return;
 	}
 	if (!core_admits(&server->core, &identity)) {
-		strangers_note(&server->strangers, identity.uid, server->now_us);
+		denials_note(&server->denials, identity.uid, server->now_us);
 		identity_fini(&identity);
-		admission_refuse_stranger(fd);
+		admission_refuse_denied(fd);
 		return;
 	}
 	struct peer *peer = calloc(1, sizeof(*peer));

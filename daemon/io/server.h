@@ -49,7 +49,7 @@ struct server {
 	uint64_t turn;   /* its number */
 	uint64_t started_us;
 	uint64_t notifications; /* received from clients, and ignored */
-	struct strangers strangers;
+	struct denials denials;
 
 	struct acceptor acceptors[LISTENER_PASSED_MAX];
 	size_t acceptor_count;
