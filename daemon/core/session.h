@@ -33,6 +33,7 @@ struct user {
 	struct account account;
 	struct flow *flows;
 	unsigned refs;                /* sessions */
+	uint64_t turn, spent_us;      /* of whoever handles its requests in turns */
 	struct job_list kept;         /* finished jobs that can be fetched, the oldest first */
 	struct timer retention_timer; /* of the oldest */
 	UT_hash_handle hh;

@@ -16,7 +16,8 @@
 #include "io/server.h"
 #include "proto/request.h"
 
-/* How long the requests of one peer are handled before it is others' turn. */
+/* How long the requests of one user, by whatever many connections, are handled before it is others'
+ * turn. */
 #define TURN_US 2000
 
 static void log_peer(const struct peer *peer, enum log_level level, const char *what)
@@ -313,23 +314,47 @@ static void account_input(struct peer *peer)
 	handle_skipped(peer, &frame, no_room(limit));
 }
 
-/* The rest of what was received waits for the next turn, so that nobody waits for all of it. */
-static int yield(struct peer *peer)
+/* ---- turns ---- */
+
+/* What is left of its user's time in this turn. */
+static uint64_t time_left(const struct peer *peer)
+{
+	const struct user *user = peer->session->user;
+	if (user->turn != peer->server->turn)
+		return TURN_US;
+	return user->spent_us < TURN_US ? TURN_US - user->spent_us : 0;
+}
+
+static void spend(struct peer *peer, uint64_t us)
+{
+	struct user *user = peer->session->user;
+	if (user->turn != peer->server->turn)
+		user->spent_us = 0;
+	user->turn = peer->server->turn;
+	user->spent_us += us;
+}
+
+static void await_turn(struct peer *peer)
 {
 	struct server *server = peer->server;
-	if (!peer->eager) {
-		peer->eager = true;
-		TAILQ_INSERT_TAIL(&server->eager_peers, peer, in_eager);
-		ev_idle_start(server->loop, &server->go_on);
-		ev_io_stop(server->loop, &peer->reader);
-	}
+	if (peer->eager)
+		return;
+	peer->eager = true;
+	TAILQ_INSERT_TAIL(&server->eager_peers, peer, in_eager);
+	ev_idle_start(server->loop, &server->go_on);
+}
+
+/* The rest of what was received waits for a next turn, so that nobody waits for all of it. */
+static int yield(struct peer *peer)
+{
+	await_turn(peer);
+	ev_io_stop(peer->server->loop, &peer->reader);
 	return input_pause(&peer->input) < 0 ? -ENOMEM : FRAME_MORE;
 }
 
 /* Splits what was received. Returns the last status of the input. */
-static int handle_frames(struct peer *peer)
+static int handle_frames(struct peer *peer, uint64_t end_us)
 {
-	uint64_t end_us = server_clock_us() + TURN_US;
 	struct frame frame;
 	int r;
 	for (;;) {
@@ -365,7 +390,7 @@ static void watch_frame(struct peer *peer)
 	}
 }
 
-static void receive(struct peer *peer)
+static void receive_until(struct peer *peer, uint64_t end_us)
 {
 	static const char no_memory[] =
 		"the daemon has no memory for a message of this size: send less at a time";
@@ -384,7 +409,7 @@ static void receive(struct peer *peer)
 			peer_end(peer);
 		return;
 	}
-	switch (handle_frames(peer)) {
+	switch (handle_frames(peer, end_us)) {
 	case FRAME_MORE:
 		account_input(peer);
 		break;
@@ -402,6 +427,22 @@ static void receive(struct peer *peer)
 		watch_frame(peer);
 }
 
+static void receive(struct peer *peer)
+{
+	uint64_t begin_us = server_clock_us();
+	receive_until(peer, begin_us + time_left(peer));
+	spend(peer, server_clock_us() - begin_us);
+}
+
+/* Now, or when it is its user's turn again. */
+static void receive_in_turn(struct peer *peer)
+{
+	if (time_left(peer) > 0)
+		receive(peer);
+	else
+		await_turn(peer);
+}
+
 static void leave_eager(struct peer *peer)
 {
 	if (!peer->eager)
@@ -416,8 +457,12 @@ void peer_go_on(struct peer *peer)
 	if (peer->ended || peer->farewell || peer->blocked)
 		return;
 	ev_io_start(peer->server->loop, &peer->reader);
-	if (input_paused(&peer->input))
-		receive(peer);
+	receive(peer);
+}
+
+bool peer_may_go_on(const struct peer *peer)
+{
+	return time_left(peer) > 0;
 }
 
 void peer_check_blocked(struct peer *peer)
@@ -432,18 +477,20 @@ void peer_check_blocked(struct peer *peer)
 	if (peer->farewell || peer->ended)
 		return;
 	ev_io_start(peer->server->loop, &peer->reader);
-	if (input_paused(&peer->input))
-		receive(peer);
-	else
+	if (!input_paused(&peer->input))
 		watch_frame(peer);
+	else
+		receive_in_turn(peer);
 }
 
 /* ---- watchers ---- */
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
+	struct peer *peer = container_of(watcher, struct peer, reader);
 	(void)loop, (void)events;
-	receive(container_of(watcher, struct peer, reader));
+	if (!peer->eager) /* else in its order with the user's others */
+		receive_in_turn(peer);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)

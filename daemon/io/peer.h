@@ -73,6 +73,9 @@ void peer_push_output(struct peer *peer, const char *pool, unsigned worker, cons
 /* Sends what it can. */
 void peer_flush(struct peer *peer);
 
+/* Whether its user has time left in this turn. */
+bool peer_may_go_on(const struct peer *peer);
+
 /* Handles more of what an eager peer has sent. */
 void peer_go_on(struct peer *peer);
 

@@ -215,12 +215,12 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 
 static void serve_eager(struct server *server)
 {
-	struct peer *peer, *last = TAILQ_LAST(&server->eager_peers, peer_list);
-	/* Each once: they may be eager again. */
-	while ((peer = TAILQ_FIRST(&server->eager_peers))) {
-		peer_go_on(peer);
-		if (peer == last)
-			break;
+	struct peer *peer, *next, *last = TAILQ_LAST(&server->eager_peers, peer_list);
+	/* Each once: they may be eager again. Who does not get his turn stays before those. */
+	for (peer = TAILQ_FIRST(&server->eager_peers); peer; peer = next) {
+		next = peer == last ? NULL : TAILQ_NEXT(peer, in_eager);
+		if (peer_may_go_on(peer))
+			peer_go_on(peer);
 	}
 	if (TAILQ_EMPTY(&server->eager_peers))
 		ev_idle_stop(server->loop, &server->go_on);

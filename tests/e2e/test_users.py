@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What one user may see and use of another's. The kernel says who connects, so these need root."""
 
+import contextlib
+import os
+import signal
+
 import pytest
+from rpc import DEADLINE, pack
 
 pytestmark = pytest.mark.usefixtures("as_root")
 ALICE, BOB = 64001, 64002
@@ -94,3 +99,29 @@ def test_the_share_goes_by_user_first(shared, gate, marks):
     order = marks.read()
     until_done = len(order) - order[::-1].index("b")
     assert until_done < 4500, f"bob was done after {until_done} of {len(order)} tasks"
+
+
+def test_a_user_with_many_connections_gets_no_more_time_than_another(shared):
+    """Requests that cost much, sent at once by many connections, delay another user's by a user's turn, not by theirs."""
+    server = shared()
+    flood, bob = [server.connect(uid=ALICE) for _ in range(200)], server.connect(uid=BOB)
+    for each in (*flood, bob):
+        each.call("ping")
+    os.kill(server.pid, signal.SIGSTOP)
+    for each in flood:
+        each.sock.setblocking(True)
+        each.sock.sendall(pack([0, 1, "functions", []]) * 400)
+    msgid = bob.request("apply", "demo.inc", [1])
+    os.kill(server.pid, signal.SIGCONT)
+    assert bob.response(msgid) == 2
+    served = 0
+    for each in flood:
+        each.sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            served += len(each.sock.recv(1))
+    assert served < len(flood) / 2
+    # And all of them have their turn.
+    for each in flood:
+        each.sock.setblocking(True)
+        each.sock.settimeout(DEADLINE)
+        assert each.sock.recv(1)
