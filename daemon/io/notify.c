@@ -87,7 +87,8 @@ static void tell(struct notify *notify)
 	ssize_t n = sendto(notify->fd, message.text, message.size, MSG_DONTWAIT | MSG_NOSIGNAL,
 			   (const struct sockaddr *)&notify->address, notify->address_size);
 	unsigned essential = notify->due & DUE_ESSENTIAL;
-	if (n < 0 && errno == EAGAIN && essential) {
+	notify->blocked = n < 0 && errno == EAGAIN && essential;
+	if (notify->blocked) {
 		notify->due = essential | (notify->due & DUE_STATUS);
 		ev_timer_stop(notify->loop, &notify->look_timer);
 		look_after(notify, AGAIN_SECONDS);
@@ -204,7 +205,7 @@ void notify_turn(struct notify *notify)
 {
 	if (notify->fd < 0)
 		return;
-	bool again_later = (notify->due & DUE_ESSENTIAL) && ev_is_active(&notify->look_timer);
+	bool again_later = notify->blocked && ev_is_active(&notify->look_timer);
 	if (notify->due != 0 && !again_later)
 		tell(notify);
 	if (notify->core->marks != notify->seen_marks)

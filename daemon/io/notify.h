@@ -40,6 +40,7 @@ struct notify {
 	socklen_t address_size;
 	enum notify_phase phase;
 	unsigned due;             /* what is to be told, bits of notify.c */
+	bool blocked;             /* there was no room for it: not before look_timer */
 	uint64_t seen_marks;      /* core->marks when it was last looked at */
 	char status[STATUS_SIZE]; /* as it was last told, or is due */
 	ev_timer look_timer;      /* something changed, or is to be told again */

@@ -164,6 +164,15 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_must_be(service):
     assert 0.4 < (moments[-1] - moments[0]) / (len(moments) - 1) < 0.8, moments
 
 
+def test_a_busy_daemon_feeds_it_as_often(service):
+    server = service(watchdog_seconds=1)
+    client = server.connect()
+    while len(server.all("WATCHDOG")) < 5:
+        assert client.call("apply", "demo.inc", [1]) == 2
+    moments = [moment for moment, _ in server.all("WATCHDOG")]
+    assert (moments[-1] - moments[0]) / (len(moments) - 1) < 0.8, moments
+
+
 def test_a_sign_of_life_that_finds_no_room_follows_as_soon_as_there_is_some(service):
     daemon = service(deaf=True, watchdog_seconds=1)
     client = daemon.connect()
