@@ -87,7 +87,10 @@ static int settle_names(struct candidate *pool)
 	if (r == ACCOUNT_FOUND) {
 		free(spec->user);
 		spec->user = name;
-	} else if (r != -ENOMEM) {
+	} else if (r < 0 && r != -ENOMEM) {
+		COMPLAIN(pool, "user", "the system cannot say who '%s' is: %s", spec->user,
+			 strerror(-r));
+	} else if (r == ACCOUNT_UNKNOWN) {
 		COMPLAIN(pool, "user",
 			 "the system has no user '%s', as which pools run that name none: make it "
 			 "(systemd-sysusers), or say user = \"NAME\"",
