@@ -95,6 +95,14 @@ def workers_write_nowhere_but_to_their_own_temporary_files():
 
 
 @check
+def what_a_worker_leaves_to_others_is_seen_by_nobody_else():
+    key, name = 0x70726F63, "procpool-left"
+    assert call("apply", "probe:leave_to_others", [key, f"/{name}"]) == [True, True]
+    assert f"{key:10}" not in pathlib.Path("/proc/sysvipc/shm").read_text()
+    assert not os.path.exists(f"/dev/mqueue/{name}")
+
+
+@check
 def each_drop_in_allows_what_it_says_and_nothing_else():
     home, tmp = pathlib.Path("/home/file"), pathlib.Path("/tmp/file")
     for file in (home, tmp):

@@ -93,7 +93,14 @@ def write_anywhere():
     def write(path):
         return outcome(lambda: pathlib.Path(path).write_text("x"))
 
-    return {path: write(path) for path in ("/etc/x", "/usr/x", "/run/x", "/run/procpool/x", "/var/lib/x", "/tmp/x", "/dev/shm/x")}
+    places = ("/etc", "/usr", "/run", "/run/lock", "/run/procpool", "/var/lib", "/tmp", "/dev/shm")
+    return {f"{place}/x": write(f"{place}/x") for place in places}
+
+
+def leave_to_others(key, name):
+    """Makes a System V segment of shared memory and a POSIX message queue, which nobody removes."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return [libc.shmget(key, 4096, 0o1666) >= 0, libc.mq_open(name.encode(), os.O_CREAT | os.O_RDWR, 0o666, None) >= 0]
 
 
 def relaxed(home, tmp, port):
