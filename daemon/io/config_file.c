@@ -262,6 +262,8 @@ static int parse(struct config *config, const struct config_text *text,
 	if (r < 0 && errors->count == before) /* of a key without a name it says nothing */
 		config_errors_add(errors, text->path, (unsigned)farthest_line(file),
 				  "this is not understood: write NAME = VALUE, or NAME { ... }");
+	if (r == 0 && !config_pool_count_check(config, file, text, errors))
+		r = -EINVAL;
 	for (unsigned i = 0; r == 0 && i < cfg_size(file, "pool"); i++)
 		config_pool_check(config, cfg_getnsec(file, "pool", i), (int)i, text, errors);
 	if (errors->count > before)

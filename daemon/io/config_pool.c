@@ -214,6 +214,19 @@ static void check_new(const struct candidate *pool, const struct config *config,
 			 name, config_place_find(config, other, NULL));
 }
 
+bool config_pool_count_check(const struct config *config, cfg_t *file,
+			     const struct config_text *text, struct config_errors *errors)
+{
+	size_t room = CONFIG_POOLS_MAX - config->pool_count;
+	if (cfg_size(file, "pool") <= room)
+		return true;
+	const struct candidate pool = {cfg_getnsec(file, "pool", (unsigned)room), (int)room, text,
+				       errors};
+	COMPLAIN(&pool, "", "the pool '%s' is one too many: a daemon has at most %d",
+		 cfg_title(pool.section), CONFIG_POOLS_MAX);
+	return false;
+}
+
 void config_pool_check(const struct config *config, cfg_t *section, int ordinal,
 		       const struct config_text *text, struct config_errors *errors)
 {

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "io/config.h"
+#include "io/config_pool.h"
 
 struct fixture {
 	char path[64]; /* of the directory */
@@ -150,6 +151,22 @@ static void test_a_pool_is_in_one_file_only(void **state)
 		strstr(f->error, "/procpoold.conf:2, too: a pool can be in one place only"));
 }
 
+/* Too many would keep the loop from all else for longer than its watchdog waits. */
+static void test_pools_of_all_files_together_are_limited(void **state)
+{
+	struct fixture *f = *state;
+	char text[CONFIG_POOLS_MAX * 40], *end = text;
+	for (int i = 1; i < CONFIG_POOLS_MAX; i++)
+		end += sprintf(end, "pool p%d { modules = {demo} }\n", i);
+	write_file(f, "procpoold.conf", text);
+	write_file(f, "conf.d/1.conf", "pool a { modules = {demo} }\n");
+	read_all(f);
+	write_file(f, "conf.d/1.conf",
+		   "pool a { modules = {demo} }\n\npool b { modules = {demo} }\n");
+	refuse(f, -EINVAL, "conf.d/1.conf",
+	       ":3: the pool 'b' is one too many: a daemon has at most 4000");
+}
+
 static void test_what_is_wrong_in_one_file_hides_nothing_in_another(void **state)
 {
 	struct fixture *f = *state;
@@ -261,6 +278,7 @@ int main(void)
 		TEST(test_later_files_go_over_earlier_ones),
 		TEST(test_only_names_with_conf_at_the_end_are_read),
 		TEST(test_a_pool_is_in_one_file_only),
+		TEST(test_pools_of_all_files_together_are_limited),
 		TEST(test_what_is_wrong_in_one_file_hides_nothing_in_another),
 		TEST(test_of_many_complaints_some_are_counted_only),
 		TEST(test_what_cannot_be_read_is_refused_and_not_waited_for),
