@@ -72,27 +72,21 @@ static void report_denied(struct doctor *doctor, const char *code, const char *w
 {
 	struct text advice = {0};
 	const char *name = doctor->user.name;
-	switch (doctor->user.membership) {
-	case MEMBERSHIP_LATER:
+	if (doctor->user.membership == MEMBERSHIP_LATER)
 		text_addf(&advice,
 			  "%s has been put into the group " USER_GROUP
 			  " since this session began: log in again",
 			  name);
-		break;
-	case MEMBERSHIP_NONE:
+	else if (user_may_join(&doctor->user))
 		text_addf(&advice,
 			  "ask the administrator for the right to call: usermod -aG " USER_GROUP
 			  " %s and log in again, or 'access { call }' in procpoold.conf",
 			  name);
-		break;
-	case MEMBERSHIP_NO_GROUP:
-	case MEMBERSHIP_MEMBER:
+	else
 		text_addf(&advice,
 			  "ask the administrator for the right to call: %s in 'access { "
 			  "call }' of procpoold.conf",
 			  name);
-		break;
-	}
 	report_problem(&doctor->report, code, text_cstring(&advice), "%s", what);
 	text_fini(&advice);
 }

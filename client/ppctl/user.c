@@ -76,6 +76,13 @@ void user_init(struct user *user)
 		text_no_memory();
 	read_groups(user);
 	user->membership = user_membership(user, primary, getgrnam(USER_GROUP));
+	user->worker = user_membership(user, primary, getgrnam(USER_WORKER_GROUP));
+}
+
+bool user_may_join(const struct user *user)
+{
+	return user->membership == MEMBERSHIP_NONE &&
+	       (user->worker == MEMBERSHIP_NONE || user->worker == MEMBERSHIP_NO_GROUP);
 }
 
 void user_fini(struct user *user)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <grp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -13,6 +14,10 @@ struct text;
 
 /* The group whose members may call, unless the configuration says else. */
 #define USER_GROUP "procpool"
+
+/* The group of those that pools may run as. The other is the daemon's, and the launcher starts
+ * nothing as a member of that. */
+#define USER_WORKER_GROUP "procpool-worker"
 
 enum membership {
 	MEMBERSHIP_NO_GROUP, /* there is no such group */
@@ -28,10 +33,14 @@ struct user {
 	gid_t *groups; /* owned; the primary one among them */
 	size_t group_count;
 	enum membership membership; /* in USER_GROUP */
+	enum membership worker;     /* in USER_WORKER_GROUP */
 };
 
 void user_init(struct user *user);
 void user_fini(struct user *user);
+
+/* Whether it helps to put the user into USER_GROUP, and harms nothing. */
+bool user_may_join(const struct user *user);
 
 /* Of a user with those groups in a group (NULL: there is none) as the system's lists have it.
  * primary: the primary group that the lists have for the user. */

@@ -35,6 +35,22 @@ static void test_membership(void **state)
 	assert_int_equal(user_membership(&user, 1000, &group), MEMBERSHIP_MEMBER);
 }
 
+/* Into the daemon's group, as whose member the launcher starts nothing. */
+static void test_nobody_is_told_to_put_a_worker_into_the_group(void **state)
+{
+	(void)state;
+	struct user user = {.membership = MEMBERSHIP_NONE, .worker = MEMBERSHIP_NO_GROUP};
+	assert_true(user_may_join(&user));
+	user.worker = MEMBERSHIP_NONE;
+	assert_true(user_may_join(&user));
+	user.worker = MEMBERSHIP_LATER;
+	assert_false(user_may_join(&user));
+	user.worker = MEMBERSHIP_MEMBER;
+	assert_false(user_may_join(&user));
+	user = (struct user){.membership = MEMBERSHIP_NO_GROUP, .worker = MEMBERSHIP_NONE};
+	assert_false(user_may_join(&user));
+}
+
 /* ---- unit.c ---- */
 
 static void test_units_are_read(void **state)
@@ -189,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_membership),
+		cmocka_unit_test(test_nobody_is_told_to_put_a_worker_into_the_group),
 		cmocka_unit_test(test_units_are_read),
 		cmocka_unit_test(test_programs_are_asked_within_their_time),
 		cmocka_unit_test(test_places_are_those_of_the_library_in_its_order),

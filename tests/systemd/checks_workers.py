@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What workers may, and what they may not."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -92,6 +93,13 @@ def workers_write_nowhere_but_to_their_own_temporary_files():
     found = call("apply", "probe:write_anywhere", [])
     assert {path for path, how in found.items() if how == "done"} == {"/tmp/x", "/dev/shm/x"}, found
     assert not os.path.exists("/tmp/x")
+
+
+@check
+def doctor_tells_nobody_to_make_a_worker_a_member_of_the_daemons_group():
+    [finding] = json.loads(call("apply", "probe:doctor", []))["findings"]
+    assert finding["code"] == "denied" and "access { call }" in finding["advice"], finding
+    assert "usermod" not in finding["advice"], finding
 
 
 @check

@@ -103,6 +103,11 @@ def leave_to_others(key, name):
     return [libc.shmget(key, 4096, 0o1666) >= 0, libc.mq_open(name.encode(), os.O_CREAT | os.O_RDWR, 0o666, None) >= 0]
 
 
+def doctor():
+    """What is said to a worker."""
+    return subprocess.run(["ppctl", "doctor", "--json"], stdout=subprocess.PIPE, text=True, timeout=30).stdout
+
+
 def relaxed(home, tmp, port):
     """Which of the things that drop-ins allow can be done."""
     libc = ctypes.CDLL(None, use_errno=True)
