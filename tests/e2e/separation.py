@@ -5,11 +5,11 @@ The users are there for the started process and its children alone: copies of /e
 over the machine's in a mount namespace of its own. Needs root.
 """
 
-import ctypes
 import os
 import pathlib
 import struct
 
+import mounts
 from procpoold import BUILD, find
 
 DAEMON, WORKER, IMAGES, ALIEN, CALLER, TOOR, STAFF = range(64101, 64108)
@@ -35,14 +35,6 @@ GROUPS = {
 }
 HOME = "/nonexistent/{}"
 
-CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result):
-    if result != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
 
 def _lines(path, names):
     return [line for line in pathlib.Path(path).read_text().splitlines() if line.split(":")[0] not in names]
@@ -60,10 +52,9 @@ class Users:
         self.files["group"].write_text("\n".join(_lines("/etc/group", groups) + group) + "\n")
 
     def __call__(self):
-        _check(_libc.unshare(CLONE_NEWNS))
-        _check(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
+        mounts.begin()
         for name, file in self.files.items():
-            _check(_libc.mount(bytes(file), f"/etc/{name}".encode(), None, MS_BIND, None))
+            mounts.cover(f"/etc/{name}", file)
 
 
 def launcher():

@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 
+import mounts
 import pytest
 import separation
 from procpoold import PYTHON, await_end, children, eventually
@@ -21,7 +22,7 @@ from separation import (ALIEN, DAEMON, ENDED, HOME, IMAGES, IS_DAEMON, IS_ROOT, 
                         NOT_ITS_GROUP, REFUSED, START, STARTED, UNKNOWN_GROUP, UNKNOWN_USER, WORKER, Reply, request,
                         rights_of, spec, status_of)  # fmt: skip
 
-pytestmark = pytest.mark.usefixtures("as_root")
+pytestmark = [pytest.mark.usefixtures("as_root"), mounts.needed]
 
 # What is executed in the daemon's place: hands over its end of the launcher, and stays until it is told to go.
 DRIVER = """

@@ -5,24 +5,25 @@ import os
 import pathlib
 import signal
 
+import mounts
 import pytest
 import separation
 from procpoold import BUILD, PROBE, await_end, descendants, eventually, parents
 from separation import DAEMON, HOME, IMAGES, WORKER, rights_of
 
-pytestmark = pytest.mark.usefixtures("as_root")
+pytestmark = [pytest.mark.usefixtures("as_root"), mounts.needed]
 PYTHON_POOL = {"interpreter": "/usr/bin/python3", "modules": ["separated_functions"], "workers": 1}
 HERE = pathlib.Path(__file__).parent
 NO_RIGHTS = set()
 
 
 @pytest.fixture
-def separated(start, tmp_path):
+def separated(start, tmp_path, tmp_path_factory):
     """Starts daemons as a system's service is, with the users that there are."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:  # gates and marks are for other users
-        if parent.stat().st_uid == os.getuid() and parent != pathlib.Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
+    pytests = tmp_path_factory.getbasetemp().parents
+    for directory in (tmp_path, *tmp_path.parents):  # gates and marks are for other users
+        if directory.name.startswith(("pytest-", "popen-")) or directory not in pytests:
+            directory.chmod(0o755)
 
     def make(pools, env=None, ready=True, **options):
         users = separation.Users(tmp_path)
