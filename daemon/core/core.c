@@ -259,10 +259,15 @@ static void stop_pool(struct pool *pool, uint64_t now_us)
 		else if (worker->pending == 0)
 			pool_stop_worker(worker, now_us);
 	}
-	/* A spawner sees its workers' ends through: killed before, it would leave them dying. */
-	TAILQ_FOREACH (runtime, &pool->runtimes, in_pool)
+	TAILQ_FOREACH (runtime, &pool->runtimes, in_pool) {
+		/* What has not loaded does not listen yet, and nothing runs in it. */
+		if (runtime->state == RUNTIME_STARTING && !runtime->leaving)
+			runtime_kill(runtime);
+		/* A spawner sees its workers' ends through: killed before, it would leave them
+		 * dying. */
 		if (runtime->worker_count == 0)
 			runtime_stop(runtime, now_us);
+	}
 }
 
 /* What workers were sent ahead waits again, and so fails with what waits. */
