@@ -2,6 +2,7 @@
 /*
  * From a call to a job: finding the function, charging the accounts, entering the queue.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,15 +90,22 @@ static struct outcome unknown_function(struct core *core, const struct session *
 	find_suggestions(core, session, name, size, &s);
 	struct error_builder b;
 	struct quote quote = problem_quote((struct slice){name, size});
-	if (s.count > 0)
-		error_builder_begin(&b, ERR_UNKNOWN_FUNCTION,
-				    "no pool has a function %s; did you mean %s?", quote.text,
-				    s.functions[0]->name);
+	struct quote pool = problem_quote((struct slice){submission->pool, submission->pool_size});
+	const struct function *near = s.count > 0 ? s.functions[0] : NULL;
+	char what[2 * sizeof(quote.text) + 64];
+	if (submission->pool)
+		snprintf(what, sizeof(what), "pool %s has no function %s", pool.text, quote.text);
 	else
-		error_builder_begin(
-			&b, ERR_UNKNOWN_FUNCTION,
-			"no pool has a function %s; the method functions lists those there are",
-			quote.text);
+		snprintf(what, sizeof(what), "no pool has a function %s", quote.text);
+	if (near && near->name_size == size && memcmp(near->name, name, size) == 0)
+		error_builder_begin(&b, ERR_UNKNOWN_FUNCTION, "%s, but pool %s has", what,
+				    near->pool->spec->name);
+	else if (near)
+		error_builder_begin(&b, ERR_UNKNOWN_FUNCTION, "%s; did you mean %s?", what,
+				    near->name);
+	else
+		error_builder_begin(&b, ERR_UNKNOWN_FUNCTION,
+				    "%s; the method functions lists those there are", what);
 	struct procpool_writer *w = error_builder_add(&b, "suggestions");
 	procpool_write_array(w, s.count);
 	for (unsigned i = 0; i < s.count; i++)

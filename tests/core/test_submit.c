@@ -99,6 +99,8 @@ static void test_unknown_function_comes_with_the_nearest_names(void **state)
 	outcome_fini(&error);
 	error = refusal(world, session, (struct call){.function = "demo.echo", .pool = "two"});
 	assert_int_equal(error.code, ERR_UNKNOWN_FUNCTION);
+	assert_true(procpool_value_is(procpool_value_get(span_value(error.value), "message"),
+				      "pool two has no function demo.echo, but pool one has"));
 	outcome_fini(&error);
 }
 
