@@ -84,10 +84,33 @@ static int check_source(const struct config_source *source, char **ret_complaint
 	return -EINVAL;
 }
 
+/* Files that have all gone are more likely to have been moved away for a moment than to say that
+ * there should be no pool. */
+static int check_files(const struct server *server, const struct config *config,
+		       char **ret_complaint)
+{
+	const char *before = server->config->files[0];
+	if (!before || config->files[0])
+		return 0;
+	if (asprintf(ret_complaint,
+		     "%s has gone, and no other file is there: to have no pools, "
+		     "leave it empty",
+		     before) < 0)
+		*ret_complaint = NULL;
+	return -EINVAL;
+}
+
 static int read_again(const struct server *server, struct config *config, char **ret_complaint)
 {
 	int r = check_source(server->source, ret_complaint);
-	return r < 0 ? r : config_read(server->source, config, ret_complaint);
+	if (r == 0)
+		r = config_read(server->source, config, ret_complaint);
+	if (r < 0)
+		return r;
+	r = check_files(server, config, ret_complaint);
+	if (r < 0)
+		config_fini(config);
+	return r;
 }
 
 /* ---- what only a restart changes ---- */

@@ -183,6 +183,19 @@ def test_what_cannot_be_read_twice_is_not_read_again(daemon):
     assert server.worker_pids()
 
 
+def test_files_that_have_all_gone_change_nothing(daemon, tmp_path):
+    """As while somebody moves them about."""
+    conf = tmp_path / "procpoold.conf"
+    conf.write_text('pool "p" { modules = {"demo"} workers = 1 }\n')
+    server = daemon(workers=None, args=["--no-demo", "--config", str(tmp_path)])
+    client, before = server.connect(), server.worker_pids()
+    conf.unlink()
+    assert f"{conf} has gone" in client.error("reload")["message"]
+    assert server.worker_pids() == before
+    conf.write_text("")
+    assert client.call("reload")["removed"] == ["p"]
+
+
 def test_code_that_does_not_load_leaves_the_old_serving(pools):
     server = pools({"p": variable(1), "q": variable(1)})
     client = server.connect()
