@@ -513,7 +513,7 @@ class Chaos:
         return collections.Counter(links)
 
     def settled_descriptors(self):
-        """What is open once nothing has changed for a second: a recycle may still be under way."""
+        """What is open once nothing has changed for two seconds: a recycle or reload may still be under way."""
         last, since = self.descriptors(), time.monotonic()
 
         def settled():
@@ -521,7 +521,7 @@ class Chaos:
             now = self.descriptors()
             if now != last:
                 last, since = now, time.monotonic()
-            return time.monotonic() - since > 1
+            return time.monotonic() - since > 2
 
         procpoold.eventually(settled)
         return last
@@ -549,7 +549,7 @@ class Chaos:
         for customer in customers:
             outcomes.update((o.method, o.outcome) for o in customer.ended)
         self.report(outcomes, before, after)
-        if before[0] != after[0]:
+        if after[0] - before[0]:
             raise Violation(f"descriptors before {before[0]}, after {after[0]}")
         if self.plain and after[1] > before[1] + MEMORY_GROWTH_KIB:
             raise Violation(f"private memory before {before[1]} KiB, after {after[1]} KiB")
