@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The chaos run (chaos.py), PROCPOOL_CHAOS_SECONDS long: a few by default, a minute in tests/run."""
+"""The chaos run (chaos.py), PROCPOOL_CHAOS_SECONDS long: five by default, more in tests/run."""
 
 import os
 import random
