@@ -49,8 +49,8 @@ def closes_before_hello():
 
 def says_all_at_once_and_exits():
     """At a moment of the test's choice: sys.argv[2] is a gate."""
-    with open(sys.argv[2]):
-        pass
+    with open(sys.argv[2]) as gate:
+        gate.read()
     hello()
     if "ready" in sys.argv[3:]:
         send(READY, [["evil.f", ""]])
