@@ -6,7 +6,7 @@
  * what is to be done comes back as actions, which the caller executes in order before it tells the
  * next thing that happened. So all of it is tested without a process or a socket.
  *
- * Who tells what: io/requests.c the calls of clients, io/runtime_channel.c what runtimes say,
+ * Who tells what: io/requests.c the calls of clients, io/runtime_messages.c what runtimes say,
  * io/server.c time and the turn of the loop (core_schedule).
  */
 #pragma once

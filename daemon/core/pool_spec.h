@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a pool is made of: plain data, filled in by whoever reads it (io/config_pool.c from the
- * configuration, io/pool_params.c from what a session asks for) and not changed once a pool has it.
- * Shared by references, because a pool's processes are started from it for as long as the pool
- * lives, whatever becomes of the configuration meanwhile.
+ * What a pool is made of: plain data, filled in by whoever reads it (io/config_file.c from the
+ * configuration, io/pool_params.c from what a session asks for) and not changed once a pool has it,
+ * but for the uid, which a launcher tells when it has started a process. Shared by references,
+ * because a pool's processes are started from it for as long as the pool lives, whatever becomes of
+ * the configuration meanwhile.
  *
  * Adding a setting touches: the struct here, its default in pool_spec_create(), pool_spec_differ()
- * (process_settings_equal() of one that is there), the keys in
- * io/config_pool.c (procpoold.8.scd, tests/io/test_config.c) and in io/pool_params.c (PROTOCOL.md,
- * <procpool.h>, tests/e2e/test_own_pools.py).
+ * (process_settings_equal() of one that is there), the row in io/config_key.c (see there), and the
+ * key in io/pool_params.c (PROTOCOL.md, <procpool.h>, tests/e2e/test_own_pools.py).
  */
 #pragma once
 
